@@ -1,0 +1,54 @@
+"""What is installed on a board, and back to the release before: both asked of the board's own runtime."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.target import LocalBoard, parse_target
+from edge.contract.errors import BoardError
+
+
+@dataclass(frozen=True)
+class ReleaseStatus:
+    state: str  # STAGED, TRIAL, GOOD or FAILED
+    counter: int
+    why: str  # of a FAILED one
+
+
+@dataclass(frozen=True)
+class BoardStatus:
+    root: str
+    current: str | None
+    previous: str | None  # what rollback would go back to
+    counter: int  # only a release with a higher one can be installed
+    releases: dict[str, ReleaseStatus]
+    trusted: tuple[str, ...]  # ids of the keys
+    busy: bool  # an install or a rollback is going on
+
+
+@dataclass(frozen=True)
+class RollbackReport:
+    release: str  # current now
+    state: str
+    previous: str | None
+
+
+def status(target: str) -> BoardStatus:
+    """Raises UsageError for a bad target, BoardError for one without a release."""
+    board = parse_target(target)
+    answer = board.run(_runtime(board), "status")
+    releases = {name: ReleaseStatus(**entry) for name, entry in answer.pop("releases").items()}
+    return BoardStatus(releases=releases, trusted=tuple(answer.pop("trusted")), **answer)
+
+
+def rollback(target: str) -> RollbackReport:
+    """Makes the release before current again. Raises as status(); GateError if its golden vectors do not hold."""
+    board = parse_target(target)
+    answer = board.run(_runtime(board), "rollback")
+    return RollbackReport(answer["release"], answer["state"], answer["previous"])
+
+
+def _runtime(board: LocalBoard) -> Path:
+    runtime = board.runtime()
+    if runtime is None:
+        raise BoardError(f"no release is installed in {board.root}", "one", "flash one with --trust NAME.pub")
+    return runtime

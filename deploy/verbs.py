@@ -1,0 +1,96 @@
+"""keygen, pack, flash, status and rollback, as a person types them."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deploy import flash as flashing
+from deploy import installed, keys
+from deploy import pack as packing
+from edge.contract.results import Outcome
+
+Progress = Callable[[str, int, int], None]
+Target = Annotated[str, typer.Argument(help="local:DIR, a stand-in board in a folder.")]
+
+
+def keygen(
+    name: Annotated[Path, typer.Argument(help="NAME.key (private) and NAME.pub are written.")] = Path("edgewise"),
+) -> Outcome:
+    """Make a key pair for signing releases.
+
+    The private half stays on this machine; a board is given the public half at first contact.
+
+    Example: edgewise keygen mine
+    """
+    made = keys.keygen(name)
+    return Outcome(
+        (f"private key: {made.key} (keep it; who has it can sign for your boards)", f"public key: {made.public}"),
+        _fields(made),
+    )
+
+
+def pack(
+    run: Annotated[Path, typer.Argument(help="The run folder, quantized.")],
+    key: Annotated[Path, typer.Option(help="The private key, NAME.key.")],
+    out: Annotated[Path | None, typer.Option(help="The release to write: RUN/NAME-VERSION.edge by default.")] = None,
+    name: Annotated[str | None, typer.Option(help="The release's name: the run folder's by default.")] = None,
+    version: Annotated[str, typer.Option(help="The release's version, such as 1.2.")] = "1",
+) -> Outcome:
+    """Sign a quantized run into one release file.
+
+    Example: edgewise pack runs/digits --key mine.key
+    """
+    made = packing.pack(run, key, datetime.now(timezone.utc), out=out, name=name, version=version)
+    line = f"{made.archive}: {made.files} files, {made.archive_bytes:,} bytes, release {made.release}"
+    return Outcome((line, f"signed by key {made.key_id}"), _fields(made))
+
+
+def flash(
+    archive: Annotated[Path, typer.Argument(help="The release, NAME-VERSION.edge.")],
+    target: Target,
+    progress: Progress,
+    trust: Annotated[Path | None, typer.Option(help="The public key, NAME.pub: needed at first contact.")] = None,
+) -> Outcome:
+    """Install a release on a board: only what it lacks is sent, and it runs its golden vectors before it switches.
+
+    Example: edgewise flash digits-1.edge local:board --trust mine.pub
+    """
+    done = flashing.flash(archive, target, trust, lambda sent, total: progress("bytes", sent, total))
+    lines = (
+        f"{done.release} is {done.state} on {target}",
+        f"{done.bytes_sent:,} bytes sent of {done.bytes_in_release:,}, {done.seconds:.1f} s",
+    )
+    return Outcome(lines, _fields(done))
+
+
+def status(target: Target) -> Outcome:
+    """Say what a board runs.
+
+    Example: edgewise status local:board
+    """
+    found = installed.status(target)
+    lines = [f"current: {found.current or 'nothing'}", f"previous: {found.previous or 'none'}"]
+    for name, release in found.releases.items():
+        lines.append(f"{name}: {release.state}" + (f" ({release.why})" if release.why else ""))
+    lines.append(f"trusts: {', '.join(found.trusted)}")
+    return Outcome(tuple(lines), _fields(found))
+
+
+def rollback(target: Target) -> Outcome:
+    """Go back to the release that ran before, once its golden vectors hold again.
+
+    Example: edgewise rollback local:board
+    """
+    done = installed.rollback(target)
+    return Outcome((f"{done.release} runs on {target}",), _fields(done))
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """A report's fields as JSON has them: paths as text."""
+    fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(record), default=str))
+    return fields

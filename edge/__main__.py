@@ -1,0 +1,137 @@
+"""The board's command line: ROOT/edgewise VERB. Only this file prints and exits."""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+import warnings
+
+from edge.board import Board
+from edge.contract.errors import EdgewiseError
+
+_LEARNING = ("run", "teach", "fit", "forget", "learned")
+
+
+def main(arguments: list) -> int:
+    """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
+    options = _parser().parse_args(arguments)
+    board = Board(os.path.abspath(options.board), platform.machine())
+    try:
+        if options.verb in _LEARNING:
+            _recover(board, arguments)
+        outcome = _call(board, options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if options.debug:
+            raise
+        return _report(error, options.json)
+    for line in outcome.lines:
+        print(line, file=sys.stderr if options.json else sys.stdout)
+    if options.json and options.verb != "run":
+        print(json.dumps(outcome.fields))
+    return 0
+
+
+def _call(board, options):
+    if options.verb == "run":
+        from edge.watch import run
+
+        return run(board, options, lambda line: print(line, flush=True))
+    return getattr(importlib.import_module("edge.verbs"), options.verb)(board, options)
+
+
+def _recover(board, arguments):
+    """After a power cut in the middle of a flash, goes back to the last good release and starts that one instead."""
+    from edge.board import BoardBusy
+    from edge.install import recover
+
+    try:
+        if recover(board):
+            os.execv(board.path("edgewise"), [board.path("edgewise")] + arguments[arguments.index(board.root) + 1 :])
+    except BoardBusy:
+        pass  # a flash is going on; what is current runs until it is done
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="edgewise", description="edgewise on this board")
+    parser.add_argument("--board", required=True, metavar="ROOT", help=argparse.SUPPRESS)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="JSON on stdout, text on stderr")
+    common.add_argument("--debug", action="store_true", help="show where an error comes from")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    verbs.required = True
+    add = lambda name, text, **more: verbs.add_parser(name, help=text, description=text, parents=[common], **more)  # noqa: E731
+    _add_learning(add)
+    _add_installing(add)
+    return parser
+
+
+def _add_learning(add):
+    run = add("run", "Classify a camera, a film or a folder of pictures.", epilog="example: edgewise run 0 --show")
+    run.add_argument("source", help="a camera (0, /dev/video1), a film, a picture or a folder of pictures")
+    run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
+    run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
+    run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
+    teach = add("teach", "Teach a label from pictures.", epilog="example: edgewise teach --label cup cups/")
+    teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
+    teach.add_argument("--label", required=True, help="what they show: a new class, or one that is known")
+    teach.add_argument("--keep-pictures", action="store_true", help="keep them, so that a new look can read them again")
+    fit = add("fit", "Fit the camera's look from a few of its pictures.", epilog="example: edgewise fit snapshots/")
+    fit.add_argument("pictures", nargs="+", help="pictures of different things, or folders of them")
+    fit.add_argument("--labelled", action="store_true", help="each picture's folder is its label")
+    forget = add("forget", "Take back what was taught.", epilog="example: edgewise forget --last")
+    which = forget.add_mutually_exclusive_group(required=True)
+    which.add_argument("--last", action="store_true", help="the last lesson")
+    which.add_argument("--label", help="every example of a label")
+    which.add_argument("--id", type=int, nargs="+", help="examples, by the numbers that `learned` lists")
+    which.add_argument("--look", action="store_true", help="the camera's look")
+    which.add_argument("--everything", action="store_true", help="all examples and looks")
+    add("learned", "List what was taught, and what it does.")
+
+
+def _add_installing(add):
+    for name, places, text in (
+        ("missing", ("manifest", "signature"), "Files of a signed manifest that this board does not have."),
+        ("install", ("archive",), "Install a release archive."),
+        ("golden", ("release",), "Run the golden vectors of a release folder."),
+        ("status", (), "Say what is installed."),
+        ("rollback", (), "Go back to the release before."),
+    ):
+        verb = add(name, text)
+        for place in places:
+            verb.add_argument(place)
+
+
+def _report(error: Exception, as_json: bool) -> int:
+    """One line on stderr, or with --json one object on stdout. Returns the exit code."""
+    if isinstance(error, EdgewiseError):
+        fields = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
+        line, code = str(error), error.exit_code
+    else:
+        line = "{}: {}; this is a fault of edgewise; run again with --debug".format(type(error).__name__, error)
+        fields, code = {"found": line}, 1
+    if as_json:
+        print(json.dumps({"error": dict(fields, kind=type(error).__name__)}))
+    else:
+        print("edgewise: " + " ".join(line.split()), file=sys.stderr)
+    return code
+
+
+def _settle_environment():
+    """What libraries read when they are loaded, so before any verb imports one."""
+    warnings.filterwarnings("ignore", message="Python 3.6 is no longer supported")  # cryptography 40, on a Nano
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: what is wrong with a film is said in our own line
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one order of sums, so that a head is the same bits each time
+    if platform.machine() == "aarch64":
+        os.environ.setdefault("OPENBLAS_CORETYPE", "ARMV8")  # numpy 1.19 on a Jetson, numpy#18131
+
+
+if __name__ == "__main__":
+    _settle_environment()
+    sys.exit(main(sys.argv[1:]))

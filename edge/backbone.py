@@ -1,0 +1,38 @@
+"""The frozen part of a release on this board: pixels -> features -> codes. Learning never changes it."""
+
+import hashlib
+from typing import NamedTuple, Tuple
+
+import numpy as np
+
+from edge.base import Base, encode, read_base
+from edge.contract.spec import ModelSpec
+from edge.engine import Engine, run_in_batches
+from edge.look import Look, apply_look
+from edge.release import Release
+
+
+class Backbone(NamedTuple):
+    labels: Tuple[str, ...]  # of the release
+    spec: ModelSpec
+    engine: Engine
+    base: Base
+    key: str  # hex sha256 of what codes depend on: the network and the steps of the code
+
+
+def open_backbone(release: Release, threads: int = 1) -> Backbone:
+    """Loads the network and head.npz of `release`. Raises FormatError."""
+    spec = release.manifest.model
+    base = read_base(release.file("head.npz"), spec)
+    key = hashlib.sha256(release.backbone().encode("ascii") + base.step.tobytes()).hexdigest()
+    return Backbone(release.labels, spec, Engine(release.file("model.u8.onnx"), threads), base, key)
+
+
+def features_of(backbone: Backbone, pixels: np.ndarray) -> np.ndarray:
+    """pixels: (N, height, width, channels) uint8 as the look gives them, N above 0. Returns (N, D) float32."""
+    return run_in_batches(backbone.engine, pixels, batch=32)[0]
+
+
+def codes_of(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
+    """pixels: (N, height, width, channels) uint8 before the look, N above 0. Returns (N, D) int8."""
+    return encode(features_of(backbone, apply_look(pixels, look.table)), backbone.base.step)

@@ -1,0 +1,181 @@
+"""head.npz: what the desktop hands to learning on the board, as sums over its training features and two samples.
+
+A row is x = [c, 1]: c the features as int8 codes (see `encode`), 1 the constant. Every class weighs 1 in `gram`,
+however many pictures it had, so that a class taught later with five pictures is its equal.
+"""
+
+import io
+import zipfile
+from typing import NamedTuple, Tuple
+
+import numpy as np
+
+from edge.contract.errors import FormatError, InputError
+from edge.contract.files import write_whole
+from edge.contract.spec import ModelSpec
+from edge.head import Head
+
+SAMPLE_BYTES = 2 << 20  # of codes in each of the two samples
+CHOOSE_ROWS = 60  # a class
+REPORT_ROWS = 200  # a class
+_HEAD_ROOM = 1.5  # new things may excite a feature more than the training pictures did
+_QUIET = 0.1  # a feature quieter than this part of the loudest is coded as if it were this loud
+
+
+class Base(NamedTuple):
+    """D features, C classes. Written on the desktop, never changed on the board."""
+
+    weights: np.ndarray  # (D, C) float32: the network's own classifier, logits = features @ weights + bias
+    bias: np.ndarray  # (C,) float32
+    step: np.ndarray  # (D,) float32 above 0: a feature is about its code times its step
+    gram: np.ndarray  # (D + 1, D + 1) float64: sum over the classes of the mean of x x^T
+    sums: np.ndarray  # (C, D + 1) float64: the mean of x of each class
+    count: np.ndarray  # (C,) int64: training pictures of each class
+    choose_codes: np.ndarray  # (M, D) int8: some of the rows that gram was made from; choices rest on them
+    choose_targets: np.ndarray  # (M,) int64
+    report_codes: np.ndarray  # (R, D) int8: held out; not in gram, and no choice touches them
+    report_targets: np.ndarray  # (R,) int64
+
+
+def make_base(
+    train_features: np.ndarray,
+    train_targets: np.ndarray,
+    report_features: np.ndarray,
+    report_targets: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    seed: int,
+) -> Base:
+    """The Base of a trained network.
+
+    train_features: (N, D) float32 of all training pictures, report_features: (R, D) float32 of held-out ones, both
+    from the INT8 network; targets: whole numbers below C; weights (D, C) and bias (C,): its classifier; seed: picks
+    the samples. Raises InputError for a class without training pictures, no held-out picture or no finite feature.
+    """
+    classes = weights.shape[1]
+    count = np.bincount(train_targets, minlength=classes)
+    if len(count) != classes or count.min() == 0 or len(report_features) == 0:
+        raise InputError(
+            "{} pictures of {} classes to learn from, {} held out".format(
+                len(train_targets), np.count_nonzero(count), len(report_features)
+            ),
+            "some of each of {} classes, and some held out".format(classes),
+            "add pictures",
+        )
+    if not (np.isfinite(train_features).all() and np.isfinite(report_features).all() and train_features.any()):
+        raise InputError("features that are all 0 or not finite", "a network that responds", "train it again")
+    step = _steps(train_features)
+    codes = encode(train_features, step)
+    per_class = [code_sums(codes[train_targets == c]) for c in range(classes)]
+    gram = np.zeros_like(per_class[0][0])
+    for (class_gram, _), n in zip(per_class, count):
+        gram += class_gram / n
+    chosen = _sample(train_targets, classes, CHOOSE_ROWS, codes.shape[1], np.random.RandomState(seed))
+    reported = _sample(report_targets, classes, REPORT_ROWS, codes.shape[1], np.random.RandomState(seed))
+    return Base(
+        weights=np.array(weights, np.float32),
+        bias=np.array(bias, np.float32),
+        step=step,
+        gram=gram,
+        sums=np.array([class_sum / n for (_, class_sum), n in zip(per_class, count)]),
+        count=count.astype(np.int64),
+        choose_codes=codes[chosen],
+        choose_targets=np.asarray(train_targets)[chosen].astype(np.int64),
+        report_codes=encode(report_features[reported], step),
+        report_targets=np.asarray(report_targets)[reported].astype(np.int64),
+    )
+
+
+def base_head(base: Base, labels: Tuple[str, ...]) -> Head:
+    """The network's own classifier: what runs while nothing has been taught."""
+    return Head(base.weights, base.bias, labels, 1.0)
+
+
+def encode(features: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """features: (N, D) float32, step: (D,) float32. Returns (N, D) int8: rounded features / step within -127..127."""
+    return np.clip(np.rint(features / step), -127, 127).astype(np.int8)
+
+
+def code_sums(codes: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """codes: (N, D) int8. Returns the sums of x x^T (D + 1, D + 1) and of x (D + 1,) over x = [c, 1], float64.
+
+    Both are whole numbers below 2^53, so they are exact and no order of the rows changes a bit of them.
+    """
+    rows = with_one(codes)
+    return np.dot(rows.T, rows), rows.sum(axis=0)
+
+
+def with_one(codes: np.ndarray) -> np.ndarray:
+    """codes: (N, D) int8. Returns the rows x = [c, 1]: (N, D + 1) float64."""
+    return np.concatenate([codes, np.ones((len(codes), 1))], axis=1)
+
+
+def _steps(features: np.ndarray) -> np.ndarray:
+    loudest = np.abs(features).max(axis=0)
+    loudest = np.maximum(loudest, _QUIET * loudest.max())
+    return (loudest * (_HEAD_ROOM / 127)).astype(np.float32)
+
+
+def _sample(targets: np.ndarray, classes: int, rows: int, size: int, random: np.random.RandomState) -> np.ndarray:
+    """Sorted indices of at most `rows` a class and SAMPLE_BYTES of `size` bytes each, evenly over the classes."""
+    most = max(1, SAMPLE_BYTES // size)
+    rows = max(1, min(rows, most // classes))
+    picked = np.concatenate([random.permutation(np.flatnonzero(targets == c))[:rows] for c in range(classes)])
+    return np.sort(random.permutation(picked)[:most])
+
+
+def write_base(path: str, base: Base) -> None:
+    """Writes head.npz at `path`, whole or not at all. The same base gives the same bytes."""
+    data = io.BytesIO()
+    np.savez(data, **base._asdict())
+    write_whole(path, data.getvalue())
+
+
+def read_base(path: str, spec: ModelSpec) -> Base:
+    """The Base in the head.npz at `path`, for a model of `spec`. Raises FormatError on anything unexpected."""
+    if not zipfile.is_zipfile(path):
+        raise _bad(path, "missing or no zip file", "a head.npz that edgewise wrote")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception as error:  # noqa: BLE001  numpy and zipfile raise a dozen kinds for a damaged file
+        raise _bad(path, str(error).split("\n")[0], "a head.npz that edgewise wrote") from None
+    if set(arrays) != set(Base._fields):
+        raise _bad(path, "it holds " + ", ".join(sorted(arrays)), ", ".join(Base._fields))
+    base = Base(**arrays)
+    _check(path, base, spec.features, spec.classes)
+    return base
+
+
+def _check(path: str, base: Base, features: int, classes: int) -> None:
+    chosen, reported = len(base.choose_targets), len(base.report_targets)
+    forms = {
+        "weights": (np.float32, (features, classes)),
+        "bias": (np.float32, (classes,)),
+        "step": (np.float32, (features,)),
+        "gram": (np.float64, (features + 1, features + 1)),
+        "sums": (np.float64, (classes, features + 1)),
+        "count": (np.int64, (classes,)),
+        "choose_codes": (np.int8, (chosen, features)),
+        "choose_targets": (np.int64, (chosen,)),
+        "report_codes": (np.int8, (reported, features)),
+        "report_targets": (np.int64, (reported,)),
+    }
+    for name, (dtype, shape) in forms.items():
+        array = getattr(base, name)
+        if array.dtype != dtype or array.shape != shape:
+            raise _bad(
+                path, "{} is {} {}".format(name, array.dtype, array.shape), "{} {}".format(np.dtype(dtype), shape)
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise _bad(path, "{} holds a number that is not finite".format(name), "finite numbers")
+    if base.step.min() <= 0 or base.count.min() <= 0:
+        raise _bad(path, "a step or a count is not above 0", "positive ones")
+    for name in ("choose_targets", "report_targets"):
+        targets = getattr(base, name)
+        if len(targets) == 0 or targets.min() < 0 or targets.max() >= classes:
+            raise _bad(path, "{} is empty or out of range".format(name), "whole numbers below {}".format(classes))
+
+
+def _bad(path: str, found: str, expected: str) -> FormatError:
+    return FormatError("{}: {}".format(path, found), expected, "pack or flash the release again")

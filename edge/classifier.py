@@ -1,0 +1,51 @@
+"""Camera bytes -> label: the release's network with the look and the head that this board has learnt."""
+
+import time
+
+import numpy as np
+
+from edge.backbone import Backbone, features_of, open_backbone
+from edge.contract.results import Prediction
+from edge.head import probabilities
+from edge.look import apply_look, identity
+from edge.preprocess import prepare
+from edge.recall import Recalled, recall
+from edge.release import Release
+from edge.store import Store
+
+
+class Classifier:
+    """A network, a look and a head, as they were when it was opened. Not for more than one thread at a time."""
+
+    def __init__(self, backbone: Backbone, recalled: Recalled) -> None:
+        self._backbone = backbone
+        self._look = recalled.look
+        self._head = recalled.head
+        self.labels = recalled.head.labels
+
+    def classify(self, frame: np.ndarray) -> Prediction:
+        """frame: (H, W, 3) uint8 BGR or (H, W) uint8 grey. Raises InputError for another array."""
+        started = time.perf_counter()
+        pixels = apply_look(prepare(frame, self._backbone.spec)[np.newaxis], self._look.table)
+        prepared = time.perf_counter()
+        features, _ = self._backbone.engine.run(pixels)
+        found = probabilities(self._head, features)[0]
+        top = tuple((self.labels[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:5])
+        inferred = time.perf_counter()
+        return Prediction(top[0][0], top[0][1], top, (prepared - started) * 1e3, (inferred - prepared) * 1e3)
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """pixels: (N, height, width, channels) uint8 as `prepare` gives them, N above 0. Returns (N, C) float32."""
+        return probabilities(self._head, features_of(self._backbone, apply_look(pixels, self._look.table)))
+
+
+def open_classifier(release: Release, store: Store, threads: int = 1, use_look: bool = True) -> Classifier:
+    """Loads `release` and what `store` has for it. Raises FormatError.
+
+    use_look: False for pictures that the camera did not take; the head stays what its lessons made it.
+    """
+    backbone = open_backbone(release, threads)
+    recalled = recall(backbone, store)
+    if not use_look:
+        recalled = recalled._replace(look=identity(backbone.spec.channels))
+    return Classifier(backbone, recalled)

@@ -1,0 +1,43 @@
+"""What the board says of a frame."""
+
+from typing import Any, Dict, NamedTuple, Tuple
+
+
+class Prediction(NamedTuple):
+    """What the model says of one picture."""
+
+    label: str
+    score: float  # probability of `label`, 0 to 1
+    top: Tuple[Tuple[str, float], ...]  # up to five (label, probability), best first
+    prepare_ms: float  # crop, resize and look
+    infer_ms: float  # network and head
+
+
+class FrameResult(NamedTuple):
+    """One classified frame. Times are monotonic nanoseconds or durations in milliseconds."""
+
+    sequence: int  # of the frame at its source, from 0; gaps are frames that a newer one replaced
+    captured_ns: int  # monotonic clock when the frame was read
+    label: str
+    score: float  # probability of `label`, 0 to 1
+    top: Tuple[Tuple[str, float], ...]  # up to five (label, probability), best first
+    age_ms: float  # from capture to result
+    prepare_ms: float
+    infer_ms: float
+
+
+def result_to_dict(result: FrameResult) -> Dict[str, Any]:
+    """The JSON form: a line of `edgewise run --json`."""
+    fields = dict(result._asdict())
+    fields["top"] = [{"label": label, "score": round(score, 6)} for label, score in result.top]
+    fields["score"] = round(result.score, 6)
+    for key in ("age_ms", "prepare_ms", "infer_ms"):
+        fields[key] = round(fields[key], 3)
+    return fields
+
+
+class Outcome(NamedTuple):
+    """What a verb did: lines for a person, fields for --json."""
+
+    lines: Tuple[str, ...]
+    fields: Dict[str, Any]

@@ -1,0 +1,51 @@
+"""An INT8 model in onnxruntime: uint8 pixels in, features and logits out."""
+
+from typing import Optional, Tuple
+
+import cv2  # noqa: F401  before onnxruntime: static TLS on aarch64, opencv#14884
+import numpy as np
+import onnxruntime
+
+from edge.contract.errors import FormatError, InputError
+
+
+class Engine:
+    """A loaded model file. Not for more than one thread at a time."""
+
+    def __init__(
+        self, path: str, threads: int = 1, optimized_path: Optional[str] = None, optimize: bool = True
+    ) -> None:
+        """`optimized_path`: where onnxruntime writes the graph that it really runs. Raises FormatError."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        if not optimize:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if optimized_path:
+            options.optimized_model_filepath = optimized_path
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001  onnxruntime's own errors share no narrower base across 1.10 to now
+            reason = str(error).split("\n")[0]
+            raise FormatError("{}: {}".format(path, reason), "an ONNX model", "make it again") from None
+        self._input = self._session.get_inputs()[0]
+
+    def run(self, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """pixels: (N, H, W, C) uint8. Returns features (N, D) and logits (N, classes), both float32."""
+        if self._input.type == "tensor(float)":  # the s8 and float files: TensorRT 8.2 takes no uint8 input
+            pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32) - np.float32(128)
+        if list(pixels.shape[1:]) != self._input.shape[1:]:
+            raise InputError(
+                "pixels of shape {}".format(pixels.shape),
+                "(N, {}, {}, {})".format(*self._input.shape[1:]),
+                "prepare them",
+            )
+        features, logits = self._session.run(["features", "logits"], {self._input.name: pixels})
+        return features, logits
+
+
+def run_in_batches(engine: Engine, pixels: np.ndarray, batch: int = 256) -> Tuple[np.ndarray, np.ndarray]:
+    """As Engine.run, for any number of pictures."""
+    parts = [engine.run(pixels[i : i + batch]) for i in range(0, len(pixels), batch)]
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])

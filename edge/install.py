@@ -1,0 +1,167 @@
+"""Installs a release on this board, goes back to the one before, and puts right what a power cut left."""
+
+import os
+from contextlib import suppress
+from shutil import disk_usage
+from typing import Callable, Dict, NamedTuple, Optional, Tuple
+
+from edge.board import Board, BoardBusy, current_name, disk_errors, load_state, locked, point_current, save_state
+from edge.contract.archive import Archive
+from edge.contract.errors import BoardError, EdgewiseError, FormatError
+from edge.contract.files import write_whole
+from edge.contract.manifest import FileEntry, Manifest, parse_manifest
+from edge.launcher import LAUNCHER
+from edge.objects import build_folder, has_object, store_object, sweep
+from edge.states import GOOD, INTERRUPTED, Entry, State, begin_trial, confirm, fail, roll_back, stage
+from edge.trust import trusted_keys, verifier
+
+BLOCK_BYTES = 4096  # what a file takes on disk at least, and about what its entry in a folder does
+MARGIN_BYTES = 1 << 20  # for state.json, the launcher and what else writes meanwhile
+
+RunGolden = Callable[[str], object]  # of a release folder; raises GateError unless its golden vectors hold
+
+
+class InstallReport(NamedTuple):
+    release: str
+    state: str  # GOOD
+    previous: Optional[str]  # what rollback would go back to
+    already: bool  # it was installed and current before; nothing was done
+    written_bytes: int  # of files that this board did not have
+
+
+class StatusReport(NamedTuple):
+    root: str
+    current: Optional[str]
+    previous: Optional[str]
+    counter: int  # only a release with a higher one can be installed
+    releases: Dict[str, Entry]
+    trusted: Tuple[str, ...]  # ids of the keys
+    busy: bool  # an install or a rollback is going on
+
+
+def missing(board: Board, data: bytes, signature: bytes) -> Tuple[str, ...]:
+    """The sha256 of each file of the signed manifest that is not on this board. Raises TrustError, FormatError."""
+    verifier(board.path("trust"))(data, signature)
+    with disk_errors(board):
+        return tuple(sorted(_absent(board, parse_manifest(data))))
+
+
+def install(board: Board, archive_path: str, run_golden: RunGolden) -> InstallReport:
+    """Makes the release in `archive_path` current, or leaves the board as it was.
+
+    Files that the archive leaves out must be in objects/. Raises InputError, FormatError or TrustError for an archive
+    that cannot be used, BoardError for a disk that cannot take it, GateError if its golden vectors do not hold.
+    """
+    with disk_errors(board), locked(board):
+        state = _recover(board)
+        with Archive(archive_path, verifier(board.path("trust"))) as archive:
+            if archive.release == state.current:
+                return InstallReport(archive.release, GOOD, state.previous, True, 0)
+            staged = stage(state, archive.release, archive.manifest.counter)
+            absent = _absent(board, archive.manifest)
+            _check_fits(board, archive, absent)
+            save_state(board, staged)
+            try:
+                written_bytes = _copy(board, archive, absent)
+                state = _try_out(board, staged, archive.release, run_golden)
+            except (EdgewiseError, OSError) as error:
+                with suppress(OSError):  # on a full or failing disk the next recover() does the rest
+                    _settle(board, fail(staged, _why(error)))
+                raise
+        with suppress(OSError):  # it is installed: what cannot be removed now, the next recover() removes
+            sweep(board, state.releases)
+    return InstallReport(archive.release, GOOD, state.previous, False, written_bytes)
+
+
+def rollback(board: Board, run_golden: RunGolden) -> InstallReport:
+    """Goes back to the release that was GOOD before, if its golden vectors still hold. Raises BoardError, GateError."""
+    with disk_errors(board), locked(board):
+        state = roll_back(_recover(board))
+        run_golden(board.release(str(state.current)))
+        point_current(board, state.current)
+        save_state(board, state)
+    return InstallReport(str(state.current), GOOD, state.previous, False, 0)
+
+
+def recover(board: Board) -> bool:
+    """Puts right what a power cut left in the middle of an install. True if `current` named an unconfirmed release."""
+    with disk_errors(board), locked(board):
+        before = current_name(board)
+        return _recover(board).current != before
+
+
+def status(board: Board) -> StatusReport:
+    """What is installed, after recover() unless another process holds the lock. Raises BoardError, FormatError."""
+    if not os.path.isdir(board.path("releases")):
+        raise BoardError("no release is installed in {}".format(board.root), "one", "flash one")
+    busy = False
+    try:
+        recover(board)
+    except BoardBusy:
+        busy = True
+    state = load_state(board)
+    keys = tuple(sorted(trusted_keys(board.path("trust"))))
+    return StatusReport(board.root, state.current, state.previous, state.counter, state.releases, keys, busy)
+
+
+def _recover(board: Board) -> State:
+    for folder in ("objects", "releases"):
+        os.makedirs(board.path(folder), exist_ok=True)
+    state = fail(load_state(board), INTERRUPTED)
+    _settle(board, state)
+    return state
+
+
+def _settle(board: Board, state: State) -> None:
+    """Makes the disk what `state` says: the link first, since a release must not be removed while it is current."""
+    point_current(board, state.current)
+    sweep(board, [name for name, entry in state.releases.items() if entry.state == GOOD])
+    if load_state(board) != state:
+        save_state(board, state)
+
+
+def _absent(board: Board, manifest: Manifest) -> Dict[str, FileEntry]:
+    """The manifest's files that are not on this board, by their sha256."""
+    return {entry.sha256: entry for entry in manifest.files.values() if not has_object(board, entry)}
+
+
+def _check_fits(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> None:
+    boards = archive.manifest.boards
+    if "any" not in boards and board.machine not in boards:
+        raise BoardError("a release for {}".format(", ".join(boards)), board.machine, "flash one for this board")
+    sent = {archive.manifest.files[name].sha256 for name in archive.names}
+    lacking = sorted(n for n, entry in archive.manifest.files.items() if entry.sha256 in set(absent) - sent)
+    if lacking:
+        raise FormatError("the archive leaves out {}".format(lacking[0]), "what this board lacks", "flash it whole")
+    needed = sum(entry.size_bytes for entry in absent.values()) + MARGIN_BYTES
+    needed += BLOCK_BYTES * len(archive.manifest.files)
+    free = disk_usage(board.root).free
+    if free < needed:
+        raise BoardError("{} bytes free on the board's disk".format(free), "{}".format(needed), "free some space")
+
+
+def _copy(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> int:
+    """The archive's files into objects/ and the release folder. Returns the bytes that were written."""
+    wanted = dict(absent)
+    for name in sorted(archive.names):
+        entry = wanted.pop(archive.manifest.files[name].sha256, None)
+        if entry is not None:
+            store_object(board, entry, archive.pieces(name))
+    build_folder(board, archive.release, archive.manifest, archive.manifest_data, archive.signature)
+    return sum(entry.size_bytes for entry in absent.values())
+
+
+def _try_out(board: Board, state: State, release: str, run_golden: RunGolden) -> State:
+    """STAGED -> TRIAL -> GOOD. `current` changes after the golden vectors held, and GOOD is written last."""
+    state = begin_trial(state, release)
+    save_state(board, state)
+    run_golden(board.release(release))
+    write_whole(board.path("edgewise"), LAUNCHER.encode("ascii"), mode=0o755)
+    point_current(board, release)
+    state = confirm(state, release)
+    save_state(board, state)
+    return state
+
+
+def _why(error: Exception) -> str:
+    return error.found if isinstance(error, EdgewiseError) else str(error)

@@ -1,0 +1,70 @@
+"""How good a head would be, from leave-one-out scores: for known classes, for taught ones, for its probabilities."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from edge.head import softmax
+
+_SOFTNESS = 0.1  # of a one-hot score: a margin of this much counts as 73 % right
+_TEMPERATURES = np.geomspace(0.02, 0.5, 24)
+
+
+class Rows(NamedTuple):
+    """What leave-one-out scores are about: sample rows of known classes first, then the examples taught."""
+
+    targets: np.ndarray  # (N,) columns of the scores
+    sampled: int  # rows of the sample
+    known: int  # columns of known classes; the others are new
+
+
+class Judgement(NamedTuple):
+    """For each of O offsets, added to the scores of new classes."""
+
+    kept: np.ndarray  # (O,) accuracy of the sample's classes
+    served: np.ndarray  # (O,) harmonic mean of the soft accuracies of the sample's classes and of those taught
+    alone: float  # accuracy of the sample's classes if there were no new ones
+
+
+def judge(scores: np.ndarray, rows: Rows, offsets: np.ndarray) -> Judgement:
+    """scores: (N, C) leave-one-out scores, offsets: (O,). Accuracies are means over classes, each weighing the same.
+
+    Soft accuracy counts by margin, since a class of five examples has next to no wrong ones to count.
+    """
+    margins = _margins(scores, rows, offsets)
+    soft = 1 / (1 + np.exp(-np.clip(margins / _SOFTNESS, -50, 50)))
+    sample, taught = slice(rows.sampled), slice(rows.sampled, None)
+    kept_soft = mean_of_classes(soft[sample], rows.targets[sample])
+    taught_soft = mean_of_classes(soft[taught], rows.targets[taught])
+    right = scores[sample, : rows.known].argmax(axis=1) == rows.targets[sample]
+    return Judgement(
+        kept=mean_of_classes(margins[sample] > 0, rows.targets[sample]),
+        served=2 * kept_soft * taught_soft / (kept_soft + taught_soft),
+        alone=float(mean_of_classes(right, rows.targets[sample])),
+    )
+
+
+def best_temperature(scores: np.ndarray, targets: np.ndarray) -> float:
+    """What to divide `scores` (N, C) by so that their softmax is likeliest, over classes that weigh the same."""
+    picked = np.arange(len(targets)), targets
+    likelihoods = [
+        mean_of_classes(np.log(np.maximum(softmax(scores / t)[picked], 1e-12)), targets) for t in _TEMPERATURES
+    ]
+    return float(_TEMPERATURES[int(np.argmax(likelihoods))])
+
+
+def mean_of_classes(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """values: (N, ...). Returns the mean over classes of the mean over each one's rows."""
+    return np.mean([values[targets == c].mean(axis=0) for c in np.unique(targets)], axis=0)
+
+
+def _margins(scores: np.ndarray, rows: Rows, offsets: np.ndarray) -> np.ndarray:
+    """(N, O): by how much the score of a row's own class passes the best other one."""
+    indices = np.arange(len(scores))
+    own = scores[indices, rows.targets][:, np.newaxis]
+    others = scores.copy()
+    others[indices, rows.targets] = -np.inf
+    is_new = (rows.targets >= rows.known)[:, np.newaxis]
+    best_known = others[:, : rows.known].max(axis=1)[:, np.newaxis]
+    best_new = others[:, rows.known :].max(axis=1, initial=-np.inf)[:, np.newaxis] + offsets
+    return own + np.where(is_new, offsets, 0.0) - np.maximum(best_known, best_new)

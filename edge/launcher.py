@@ -1,0 +1,15 @@
+"""The text of ROOT/edgewise, the command that a person or systemd starts on the board."""
+
+LAUNCHER = """\
+#!/bin/sh
+# edgewise on this board: the release that `current` names, run by that release's own code.
+# `current` is resolved once, so that a flash in the meantime cannot mix two releases.
+root=$(dirname -- "$(readlink -f -- "$0")")
+release=$(readlink -e -- "$root/current") || { echo "edgewise: no release is installed in $root" >&2; exit 1; }
+# Not `-m edge`: that looks for `edge` in the folder the person stands in before it looks in the release.
+exec "${EDGEWISE_PYTHON:-python3}" -B -c '
+import runpy, sys
+sys.path[0] = sys.argv.pop(1)
+runpy.run_module("edge", run_name="__main__", alter_sys=True)
+' "$release/runtime" --board "$root" "$@"
+"""

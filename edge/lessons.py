@@ -1,0 +1,182 @@
+"""The lessons: teach pictures, fit the camera's look, forget either, and say what has been learnt.
+
+Each one is on disk when it returns, and is undone by forgetting it: the head is made again from what is left.
+"""
+
+import time
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+
+from edge.backbone import Backbone, codes_of, features_of
+from edge.base import base_head
+from edge.contract.errors import InputError
+from edge.contract.labels import check_label
+from edge.head import probabilities
+from edge.look import Answers, LookChoice, fit_look
+from edge.pictures import Picture
+from edge.preprocess import prepare
+from edge.recall import key_of, look_in_force, recall
+from edge.solve import Verdict
+from edge.store import ExampleRow, NewExample, Store
+from edge.strange import familiar, strangeness
+
+_MOST_FITTED = 200  # pictures that a look is judged by, spread evenly over those given
+
+
+class Learned(NamedTuple):
+    """What this board knows beyond its release."""
+
+    examples: Tuple[ExampleRow, ...]  # oldest first
+    set_aside: int  # of them, for now not used: of another release or look, and without a picture
+    look: str
+    verdict: Verdict
+    solve_ms: float
+
+
+class LessonReport(NamedTuple):
+    label: str
+    new_class: bool  # unknown to the release
+    ids: Tuple[int, ...]  # of the examples added, to forget them by
+    learned: Learned
+
+
+class FitReport(NamedTuple):
+    choice: LookChoice
+    pictures: int  # judged
+    learned: Learned
+
+
+class ForgetReport(NamedTuple):
+    examples: Tuple[ExampleRow, ...]  # removed
+    looks: Tuple[str, ...]  # removed
+    learned: Learned
+
+
+def teach(
+    backbone: Backbone, store: Store, label: str, pictures: Sequence[Picture], keep_pictures: bool, now_s: float
+) -> LessonReport:
+    """Teaches that `pictures` show `label`: a new class, or a correction of one that the release knows.
+
+    keep_pictures: keep what the network saw of them, so that they outlive a new look or release; now_s: seconds since
+    1970. Raises UsageError for an impossible label, InputError without pictures.
+    """
+    label = check_label(label)
+    pixels = _prepared(backbone, pictures)
+    look = look_in_force(backbone, store)
+    codes = codes_of(backbone, pixels, look)
+    examples = [
+        NewExample(picture.source, code, _png(seen) if keep_pictures else None)
+        for picture, code, seen in zip(pictures, codes, pixels)
+    ]
+    ids = store.add(label, _utc(now_s), key_of(backbone, look), examples)
+    return LessonReport(label, label not in backbone.labels, tuple(ids), learned(backbone, store))
+
+
+def fit(
+    backbone: Backbone,
+    store: Store,
+    pictures: Sequence[Picture],
+    labels: Optional[Sequence[str]],
+    now_s: float,
+    progress: Callable[[int, int], None],
+) -> FitReport:
+    """Fits the camera's look to `pictures`, by their labels if given. Nothing else is learnt from them.
+
+    Labels that the release does not know are passed over. Raises InputError if no picture is left.
+    """
+    targets = None
+    if labels is not None:
+        usable = [i for i, label in enumerate(labels) if label in backbone.labels]
+        if pictures and not usable:
+            raise InputError(
+                "no picture of a class of the release", "some of " + ", ".join(backbone.labels[:5]), "check the labels"
+            )
+        pictures = [pictures[i] for i in usable]
+        targets = np.array([backbone.labels.index(labels[i]) for i in usable])
+    spread = np.unique(np.linspace(0, len(pictures) - 1, _MOST_FITTED).astype(int)) if pictures else []
+    pixels = _prepared(backbone, [pictures[i] for i in spread])
+    if targets is not None:
+        targets = targets[spread]
+    head = base_head(backbone.base, backbone.labels)
+    known = familiar(backbone.base)
+
+    def answer(seen: np.ndarray) -> Answers:
+        features = features_of(backbone, seen)
+        return Answers(probabilities(head, features), strangeness(known, features))
+
+    choice = fit_look(pixels, targets, answer, look_in_force(backbone, store), progress)
+    if choice.changed:
+        store.add_look(backbone.key, choice.look.name, choice.look.table.tobytes(), choice.why, _utc(now_s))
+    return FitReport(choice, len(pixels), learned(backbone, store))
+
+
+def forget_examples(backbone: Backbone, store: Store, ids: Sequence[int]) -> ForgetReport:
+    """Forgets the examples with these ids. Raises InputError, and forgets none, if there is one that does not exist."""
+    rows = {row.id: row for row in _examples(backbone, store)}
+    unknown = sorted(set(ids) - set(rows))
+    if unknown:
+        raise InputError("no example {}".format(unknown[0]), "ids that `edgewise learned` lists", "check the id")
+    return _forget(backbone, store, [rows[i] for i in sorted(set(ids))])
+
+
+def forget_label(backbone: Backbone, store: Store, label: str) -> ForgetReport:
+    """Forgets all examples of `label`. Raises InputError if there are none, UsageError for an impossible label."""
+    label = check_label(label)
+    return _forget(backbone, store, [row for row in _examples(backbone, store) if row.label == label])
+
+
+def forget_last(backbone: Backbone, store: Store) -> ForgetReport:
+    """Forgets the pictures of the last lesson taught. Raises InputError if there is none."""
+    rows = _examples(backbone, store)
+    last = max([row.lesson for row in rows], default=0)
+    return _forget(backbone, store, [row for row in rows if row.lesson == last])
+
+
+def forget_look(backbone: Backbone, store: Store) -> ForgetReport:
+    """Forgets the look in force; the one before it is in force again. Raises InputError if it is the identity."""
+    row = store.look(backbone.key)
+    if row is None:
+        raise InputError("the look is the identity already", "a look that `edgewise fit` found", "nothing to undo")
+    store.remove_look(row.id)
+    return ForgetReport((), (row.name,), learned(backbone, store))
+
+
+def forget_everything(backbone: Backbone, store: Store) -> ForgetReport:
+    """Forgets all examples and looks, those of other releases as well."""
+    rows, looks = _examples(backbone, store), store.look_names()
+    store.remove_everything()
+    return ForgetReport(tuple(rows), tuple(looks), learned(backbone, store))
+
+
+def learned(backbone: Backbone, store: Store) -> Learned:
+    """What has been learnt, and what it does to the release's own classes."""
+    now = recall(backbone, store)
+    rows = tuple(store.examples(now.key))
+    return Learned(rows, sum(not row.used for row in rows), now.look.name, now.verdict, now.solve_ms)
+
+
+def _forget(backbone: Backbone, store: Store, rows: Sequence[ExampleRow]) -> ForgetReport:
+    if not rows:
+        raise InputError("no such example", "some that `edgewise learned` lists", "nothing to undo")
+    store.remove([row.id for row in rows])
+    return ForgetReport(tuple(rows), (), learned(backbone, store))
+
+
+def _examples(backbone: Backbone, store: Store) -> List[ExampleRow]:
+    return store.examples(key_of(backbone, look_in_force(backbone, store)))
+
+
+def _prepared(backbone: Backbone, pictures: Sequence[Picture]) -> np.ndarray:
+    if not pictures:
+        raise InputError("no pictures", "at least one", "name some")
+    return np.array([prepare(picture.image, backbone.spec) for picture in pictures])
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

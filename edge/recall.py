@@ -1,0 +1,67 @@
+"""What the store's lessons amount to for a release: the look in force and the head."""
+
+import hashlib
+import time
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from edge.backbone import Backbone, codes_of
+from edge.contract.errors import FormatError
+from edge.head import Head
+from edge.look import Look, identity
+from edge.preprocess import prepare
+from edge.solve import Verdict, solve
+from edge.store import Key, Store
+
+
+class Recalled(NamedTuple):
+    key: Key
+    look: Look
+    head: Head
+    verdict: Verdict
+    solve_ms: float
+
+
+def recall(backbone: Backbone, store: Store) -> Recalled:
+    """The look and head now. Examples that kept a picture are coded for them first, if they have not been before.
+
+    Raises FormatError for a look that does not fit the release.
+    """
+    look = look_in_force(backbone, store)
+    key = key_of(backbone, look)
+    _code_pictures(backbone, store, look, key)
+    started = time.perf_counter()
+    head, verdict = solve(backbone.base, backbone.labels, store.taught(key))
+    return Recalled(key, look, head, verdict, (time.perf_counter() - started) * 1e3)
+
+
+def look_in_force(backbone: Backbone, store: Store) -> Look:
+    """The newest look that was found for this backbone, or the identity."""
+    row = store.look(backbone.key)
+    channels = backbone.spec.channels
+    if row is None:
+        return identity(channels)
+    if len(row.table) != 256 * channels:
+        raise FormatError(
+            "the look {} of {} bytes".format(row.name, len(row.table)),
+            "{} bytes".format(256 * channels),
+            "undo it with `edgewise forget --look`",
+        )
+    return Look(row.name, np.frombuffer(row.table, np.uint8).reshape(256, channels))
+
+
+def key_of(backbone: Backbone, look: Look) -> Key:
+    return Key(backbone.key, hashlib.sha256(look.table.tobytes()).hexdigest())
+
+
+def _code_pictures(backbone: Backbone, store: Store, look: Look, key: Key) -> None:
+    found = []
+    for example, png in store.pictures_without_codes(key):
+        picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+        if picture is not None:  # else it stays set aside, and `learned` says so
+            pixels = prepare(picture, backbone.spec)[np.newaxis]
+            found.append((example, codes_of(backbone, pixels, look)[0]))
+    if found:
+        store.add_codes(key, found)

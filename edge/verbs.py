@@ -1,0 +1,176 @@
+"""The board's verbs: what each is given on the command line, and what it answers.
+
+A verb takes the board and its options and returns an Outcome; `run`, which goes on for as long as its source does, is
+in edge/watch.py.
+"""
+
+import argparse
+import os
+import time
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Tuple
+
+from edge.board import Board
+from edge.contract.errors import BoardError, InputError
+from edge.contract.results import Outcome
+
+
+def missing(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.install import missing as find_missing
+
+    try:
+        with open(options.manifest, "rb") as manifest, open(options.signature, "rb") as signature:
+            data, signed = manifest.read(), signature.read()
+    except OSError as error:
+        raise InputError(str(error), "a manifest and its signature", "flash again") from None
+    absent = find_missing(board, data, signed)
+    return Outcome(absent, {"missing": absent})
+
+
+def install(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.install import install as install_archive
+    from edge.trial import golden_process
+
+    done = install_archive(board, os.path.abspath(options.archive), golden_process(board.root, os.environ))
+    return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
+
+
+def golden(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.engine import Engine
+    from edge.golden import check_golden
+    from edge.release import open_release
+
+    release = open_release(os.path.abspath(options.release))
+    report = check_golden(release, Engine(release.file("model.u8.onnx")))
+    return Outcome(("the golden vectors hold",), dict(report._asdict()))
+
+
+def status(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.install import status as read_status
+
+    report = read_status(board)
+    lines = ["current: {}".format(report.current), "previous: {}".format(report.previous)]
+    lines += ["{}: {} {}".format(name, entry.state, entry.why).strip() for name, entry in report.releases.items()]
+    releases = {name: dict(entry._asdict()) for name, entry in report.releases.items()}
+    return Outcome(tuple(lines), dict(report._asdict(), releases=releases))
+
+
+def rollback(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.install import rollback as roll_back
+    from edge.trial import golden_process
+
+    done = roll_back(board, golden_process(board.root, os.environ))
+    return Outcome(("{} is current".format(done.release),), dict(done._asdict()))
+
+
+def teach(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge import lessons
+    from edge.pictures import read_pictures
+
+    pictures, skipped = read_pictures(options.pictures)
+    with _learning(board) as (backbone, store):
+        report = lessons.teach(backbone, store, options.label, pictures, options.keep_pictures, time.time())
+    kind = "a new class" if report.new_class else "a class of the release"
+    lines = ["{} pictures taught as {} ({})".format(len(report.ids), report.label, kind)]
+    fields = {"label": report.label, "new_class": report.new_class, "ids": report.ids}
+    return _outcome(lines + _skipped_lines(skipped), dict(fields, skipped=[list(s) for s in skipped]), report.learned)
+
+
+def fit(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge import lessons
+    from edge.pictures import folder_label, read_pictures
+
+    pictures, skipped = read_pictures(options.pictures)
+    labels = [folder_label(picture.source) for picture in pictures] if options.labelled else None
+    with _learning(board) as (backbone, store):
+        report = lessons.fit(backbone, store, pictures, labels, time.time(), lambda tried, of: None)
+    choice = report.choice
+    word = "the look is now" if choice.changed else "the look stays"
+    lines = ["{} {} ({})".format(word, choice.look.name, choice.why)] + _skipped_lines(skipped)
+    fields = {"look": choice.look.name, "changed": choice.changed, "why": choice.why, "pictures": report.pictures}
+    return _outcome(lines, dict(fields, skipped=[list(s) for s in skipped]), report.learned)
+
+
+def forget(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge import lessons
+
+    with _learning(board) as (backbone, store):
+        if options.label is not None:
+            report = lessons.forget_label(backbone, store, options.label)
+        elif options.id:
+            report = lessons.forget_examples(backbone, store, options.id)
+        elif options.last:
+            report = lessons.forget_last(backbone, store)
+        elif options.look:
+            report = lessons.forget_look(backbone, store)
+        else:
+            report = lessons.forget_everything(backbone, store)
+    lines = ["forgotten: {} examples, {} looks".format(len(report.examples), len(report.looks))]
+    fields = {"examples": [row.id for row in report.examples], "looks": report.looks}
+    return _outcome(lines, fields, report.learned)
+
+
+def learned(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge import lessons
+
+    with _learning(board) as (backbone, store):
+        found = lessons.learned(backbone, store)
+    lines: List[str] = []
+    for row in found.examples:
+        note = "" if row.used else ", set aside"
+        lines.append("{:>5}  {}  {}  {}{}".format(row.id, row.taken, row.label, row.source, note))
+    return _outcome(lines, {"examples": [dict(row._asdict()) for row in found.examples]}, found)
+
+
+@contextmanager
+def _learning(board: Board) -> Iterator[Tuple[Any, Any]]:
+    """The network of this release and what the board has learnt."""
+    from edge.backbone import open_backbone
+
+    with open_learned(board) as store:
+        yield open_backbone(this_release()), store
+
+
+@contextmanager
+def open_learned(board: Board) -> Iterator[Any]:
+    """ROOT/personal/learned.sqlite, made when there is none."""
+    from edge.store import open_store
+
+    os.makedirs(board.path("personal"), exist_ok=True)
+    with open_store(board.path("personal", "learned.sqlite")) as store:
+        yield store
+
+
+def this_release() -> Any:
+    """The release whose runtime this is: the launcher resolved `current` once, and nothing resolves it again."""
+    from edge.release import open_release
+
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    if not os.path.exists(os.path.join(folder, "manifest.json")):
+        raise BoardError("this edgewise belongs to no release", "the board's own", "start ROOT/edgewise instead")
+    return open_release(folder)
+
+
+def _outcome(lines: List[str], fields: dict, found: Any) -> Outcome:
+    """Adds what the board now knows and what that costs the release's own classes."""
+    verdict = found.verdict
+    lines = list(lines)
+    lines.append("look: {}".format(found.look))
+    for taught in verdict.taught:
+        lines.append(
+            "{}: {} examples, {:.0%} of them right when left out".format(taught.label, taught.examples, taught.accuracy)
+        )
+    if found.set_aside:
+        lines.append("{} examples are set aside: of another look or release".format(found.set_aside))
+    lines.append(
+        "the release's own classes, on pictures held out: {:.1%} before, {:.1%} now".format(
+            verdict.before, verdict.after
+        )
+    )
+    fields = dict(fields, look=found.look, set_aside=found.set_aside, solve_ms=round(found.solve_ms, 3))
+    fields["verdict"] = dict(verdict._asdict(), taught=[dict(t._asdict()) for t in verdict.taught])
+    return Outcome(tuple(lines), fields)
+
+
+def _skipped_lines(skipped: List[Any]) -> List[str]:
+    return ["skipped {}: {}".format(s.source, s.why) for s in skipped]

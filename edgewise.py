@@ -1,0 +1,163 @@
+"""edgewise, the command: a table of verbs, each imported only when it is called."""
+
+import functools
+import importlib
+import inspect
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from edge.contract.errors import EdgewiseError
+from edge.contract.results import Outcome
+
+
+class Verb(NamedTuple):
+    target: str  # "room.module:function"; the function returns an Outcome and may take `progress`
+    summary: str
+
+
+DESK = {
+    "train": Verb("train.verbs:train", "Train a network on a folder of pictures."),
+    "quantize": Verb("quantize.verbs:quantize", "Turn a trained run into INT8 and prove the match."),
+    "keygen": Verb("deploy.verbs:keygen", "Make a key pair for signing releases."),
+    "pack": Verb("deploy.verbs:pack", "Sign a quantized run into one release file."),
+    "flash": Verb("deploy.verbs:flash", "Install a release on a board."),
+    "status": Verb("deploy.verbs:status", "Say what a board runs."),
+    "rollback": Verb("deploy.verbs:rollback", "Go back to the release that ran before."),
+    "demo": Verb("train.demo.story:demo", "The whole story on this machine, in two minutes."),
+}
+BOARD = {  # run by the board's own runtime: python3 -m edge VERB
+    "run": "Classify a camera, a film or a folder of pictures.",
+    "teach": "Teach a label from pictures.",
+    "fit": "Fit the camera's look from a few pictures.",
+    "forget": "Take back what was taught.",
+    "learned": "List what was taught.",
+}
+
+_error_console = Console(stderr=True, highlight=False)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
+    arguments = sys.argv[1:] if argv is None else argv
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("edgewise").setLevel(logging.INFO)
+    wanted = next((a for a in arguments if not a.startswith("-")), None)
+    try:
+        if wanted in BOARD:
+            from deploy.launch import launch
+
+            return launch(arguments)
+        app = build_app(None if "_EDGEWISE_COMPLETE" in os.environ else wanted)
+        app(arguments, prog_name="edgewise")
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        return report_error(error, "--json" in arguments)
+    return 0
+
+
+def build_app(wanted: str | None) -> typer.Typer:
+    """The Typer application. Only the module of the `wanted` verb is imported; every verb's when it is None."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="From a folder of pictures to a camera that can be taught. Every verb takes --help, --json and --debug.",
+    )
+    for name, verb in DESK.items():
+        imported = wanted in (None, name)
+        function = command(load(verb.target)) if imported else _not_imported
+        app.command(name, short_help=verb.summary)(function)
+    for name, summary in BOARD.items():
+        app.command(name, help=summary, rich_help_panel="On a board")(_not_imported)
+    return app
+
+
+def load(target: str) -> Callable[..., Outcome]:
+    module, function = target.split(":")
+    loaded: Callable[..., Outcome] = getattr(importlib.import_module(module), function)
+    return loaded
+
+
+def command(function: Callable[..., Outcome]) -> Callable[..., None]:
+    """`function` as a command: with --json and --debug, its progress drawn, its Outcome printed."""
+    signature = inspect.signature(function)
+    takes_progress = "progress" in signature.parameters
+
+    @functools.wraps(function)
+    def run(*, json_wanted: bool, debug: bool, **arguments: Any) -> None:
+        del debug  # main looks at it
+        if takes_progress:
+            with progress_bars() as progress:
+                outcome = function(progress=progress, **arguments)
+        else:
+            outcome = function(**arguments)
+        for line in outcome.lines:
+            _print_text(line, to_stderr=json_wanted)
+        if json_wanted:
+            sys.stdout.write(json.dumps(outcome.fields) + "\n")
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = [p.replace(kind=keyword) for p in signature.parameters.values() if p.name != "progress"]
+    json_type = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, text on stderr.")]
+    debug_type = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+    own.append(inspect.Parameter("json_wanted", keyword, default=False, annotation=json_type))
+    own.append(inspect.Parameter("debug", keyword, default=False, annotation=debug_type))
+    run.__signature__ = signature.replace(parameters=own, return_annotation=None)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in own}
+    return run
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Gives `progress(stage, step, steps)`: a bar a stage on a terminal, nothing elsewhere."""
+    columns = (
+        TextColumn("{task.description:>10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=_error_console, disable=not sys.stderr.isatty()) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(stage: str, step: int, steps: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(escape(stage), total=steps)
+            bars.update(tasks[stage], completed=step, total=steps)
+
+        yield progress
+
+
+def report_error(error: Exception, json_wanted: bool) -> int:
+    """One line on stderr, and with --json one object on stdout. Returns the exit code."""
+    if isinstance(error, EdgewiseError):
+        fields = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
+        line, code = str(error), error.exit_code
+    else:
+        line = f"{type(error).__name__}: {error}; this is a fault of edgewise; run again with --debug and report it"
+        fields, code = {"found": line}, 1
+    sys.stderr.write("edgewise: " + " ".join(line.split()) + "\n")
+    if json_wanted:
+        sys.stdout.write(json.dumps({"error": {"kind": type(error).__name__, **fields}}) + "\n")
+    return code
+
+
+def _print_text(line: str, to_stderr: bool) -> None:
+    (sys.stderr if to_stderr else sys.stdout).write(line + "\n")
+
+
+def _not_imported() -> None:
+    """Stands in the list of verbs for one that was not called."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""What must hold before a folder is ready: every planned layer runs in integers, and gives the reference's."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from edge.contract.errors import GateError
+from quantize.integers import Float32, IntegerConv, Integers
+from quantize.reference import layer_codes
+
+_SUFFIX = re.compile(r"\.(sum|q|q\.all)(_token_\d+)?$")  # of quantize.emit, and of onnxruntime's layout changes
+_REMEDY = "report it with report.json: this onnxruntime does not run what was trained"
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Names of the layers that the optimized graph runs as QLinearConv or QLinearAdd, and those that it does not."""
+
+    fused: tuple[str, ...]
+    left_in_float: tuple[str, ...]
+
+
+def find_fused(integers: Integers, optimized: Path) -> Fused:
+    """Compares the plan with onnxruntime's `optimized` graph, where a fused node's output keeps its layer's name."""
+    wanted = {(_op(layer), layer.name) for layer in integers.layers}
+    found = set()
+    for node in onnx.load(str(optimized)).graph.node:
+        name = _SUFFIX.sub("", node.output[0])
+        if (node.op_type, name) in wanted:
+            found.add(name)
+    names = [layer.name for layer in integers.layers]
+    return Fused(tuple(n for n in names if n in found), tuple(n for n in names if n not in found))
+
+
+def require_fused(fused: Fused) -> None:
+    """Raises GateError with the first layer that would run in float."""
+    if fused.left_in_float:
+        count, first = len(fused.left_in_float), fused.left_in_float[0]
+        raise GateError(
+            f"onnxruntime runs {count} planned integer layers in float, the first {first}",
+            f"all {len(fused.fused) + count} as QLinearConv or QLinearAdd",
+            _REMEDY,
+        )
+
+
+def require_exact(
+    model: Path, integers: Integers, pixels: NDArray[np.uint8], expected: Float32, features: Float32
+) -> None:
+    """Raises GateError with the first differing layer unless `features` (N, D) of `model` equal the reference's."""
+    different = np.flatnonzero((features != expected).any(1))
+    if different.size:
+        layer = _first_difference(model, integers, pixels[different[:16]])
+        raise GateError(
+            f"features of {different.size} of {len(pixels)} pictures differ from the reference, from {layer} on",
+            "the same bits",
+            _REMEDY,
+        )
+
+
+def require_accuracy(fp32: float, u8: float, max_drop_points: float) -> None:
+    """Raises GateError if INT8 lost more accuracy (in points) than the recipe allows."""
+    if fp32 - u8 > max_drop_points:
+        raise GateError(
+            f"INT8 reads {u8:.2f} % of the test pictures, FP32 {fp32:.2f} %",
+            f"at most {max_drop_points} points less",
+            "raise `epochs` in a QAT recipe (--recipe), or max_drop_points if that is good enough",
+        )
+
+
+def _first_difference(model: Path, integers: Integers, pixels: NDArray[np.uint8]) -> str:
+    """Cuts the u8 file behind one layer after the other and compares codes."""
+    cut = onnx.load(str(model))
+    for name, codes in layer_codes(integers, pixels):
+        del cut.graph.output[:]
+        shape = ["N", "C", "H", "W"]
+        cut.graph.output.append(helper.make_tensor_value_info(name + ".q", TensorProto.UINT8, shape))
+        session = onnxruntime.InferenceSession(cut.SerializeToString(), providers=["CPUExecutionProvider"])
+        (given,) = session.run(None, {"pixels": pixels})
+        if (given.astype(np.int16) - 128 != codes.numpy().astype(np.int16)).any():
+            return name
+    return "the pooling"
+
+
+def _op(layer: object) -> str:
+    return "QLinearConv" if isinstance(layer, IntegerConv) else "QLinearAdd"

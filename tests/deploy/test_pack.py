@@ -1,0 +1,143 @@
+"""Packing a release."""
+
+import base64
+import os
+import subprocess
+import sys
+import zipfile
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from run_maker import certify, content_of, make_run, unverified
+
+from deploy.keys import keygen, load_private_key, load_public_key, verifier
+from deploy.pack import pack
+from edge.contract.archive import Archive
+from edge.contract.errors import EdgewiseError, FormatError, GateError, InputError
+
+NOW = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone(timedelta(hours=1)))
+KEY = "desk.key"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    keygen(tmp_path / "desk")
+    return make_run(tmp_path / "My digits (2)")
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    return tmp_path / KEY
+
+
+def test_a_packed_release_is_whole_and_signed(run: Path, key: Path) -> None:
+    report = pack(run, key, NOW)
+    with Archive(str(report.archive), verifier(load_public_key(key.with_suffix(".pub")))) as archive:
+        assert archive.names == set(archive.manifest.files)
+        assert sum(len(piece) for name in archive.names for piece in archive.pieces(name)) == report.content_bytes
+        assert archive.release == report.release
+        assert archive.manifest.created == "2026-11-22T05:00:00Z"
+
+
+def test_name_counter_and_place_have_defaults(run: Path, key: Path) -> None:
+    report = pack(run, key, NOW)
+    assert (report.name, report.version, report.counter) == ("my-digits-2", "1", int(NOW.timestamp()))
+    assert report.archive == run / "my-digits-2-1.edge"
+
+
+def test_any_zip_program_reads_the_archive(run: Path, key: Path) -> None:
+    with zipfile.ZipFile(pack(run, key, NOW).archive) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist()[:2] == ["manifest.json", "manifest.sig"]
+
+
+def test_the_same_inputs_give_the_same_bytes(run: Path, key: Path, tmp_path: Path) -> None:
+    one = pack(run, key, NOW, out=tmp_path / "one.edge").archive.read_bytes()
+    assert pack(run, key, NOW, out=tmp_path / "two.edge").archive.read_bytes() == one
+
+
+def test_the_runtime_is_the_board_package_in_source_only_and_starts(run: Path, key: Path, tmp_path: Path) -> None:
+    archive = pack(run, key, NOW).archive
+    with zipfile.ZipFile(archive) as zipped:
+        runtime = [name for name in zipped.namelist() if name.startswith("runtime/")]
+        zipped.extractall(tmp_path / "out", runtime)
+    assert all(name.startswith("runtime/edge/") and name.endswith(".py") for name in runtime)
+    subprocess.check_call(
+        [sys.executable, "-B", "-m", "edge", "--help"], cwd=tmp_path / "out" / "runtime", stdout=subprocess.DEVNULL
+    )
+
+
+def test_the_private_key_is_nowhere_in_a_release(run: Path, key: Path) -> None:
+    secret = load_private_key(key).private_bytes_raw()
+    body = b"".join(key.read_bytes().splitlines()[1:-1])
+    with Archive(str(pack(run, key, NOW).archive), unverified) as archive:
+        contents = [b"".join(archive.pieces(name)) for name in archive.names] + [archive.manifest_data]
+    for content in contents:
+        for form in (secret, secret.hex().encode(), base64.b64encode(secret), body):
+            assert form not in content
+
+
+def test_a_folder_that_did_not_pass_its_gates_is_refused(run: Path, key: Path) -> None:
+    certify(run / "int8", ready=False)
+    with pytest.raises(GateError):
+        pack(run, key, NOW)
+
+
+@pytest.mark.parametrize("name", ["model.u8.onnx", "model.s8.onnx", "head.npz", "golden.npz", "spec.json"])
+def test_a_file_changed_after_its_certificate_is_refused(run: Path, key: Path, name: str) -> None:
+    with (run / "int8" / name).open("a") as file:
+        file.write("\n")
+    with pytest.raises(GateError) as caught:
+        pack(run, key, NOW)
+    assert name in caught.value.found
+
+
+@pytest.mark.parametrize("report", ["", "[]", "{}", '{"ready": true}', '{"ready": true, "files": 3}'])
+def test_a_malformed_report_is_refused(run: Path, key: Path, report: str) -> None:
+    (run / "int8" / "report.json").write_text(report)
+    with pytest.raises(FormatError):
+        pack(run, key, NOW)
+
+
+def test_a_file_that_the_report_does_not_certify_is_refused(run: Path, key: Path) -> None:
+    (run / "int8" / "report.json").write_text('{"ready": true, "files": {}}')
+    with pytest.raises(GateError):
+        pack(run, key, NOW)
+
+
+def test_labels_that_do_not_fit_the_model_are_refused(run: Path, key: Path) -> None:
+    (run / "int8" / "labels.txt").write_text("cat\ndog\nbird\n")
+    certify(run / "int8")
+    with pytest.raises(FormatError):
+        pack(run, key, NOW)
+
+
+@pytest.mark.parametrize("name", ["model.float.onnx", "labels.txt", "report.json", "spec.json"])
+def test_a_missing_file_is_named(run: Path, key: Path, name: str) -> None:
+    (run / "int8" / name).unlink()
+    with pytest.raises(InputError) as caught:
+        pack(run, key, NOW)
+    assert name in caught.value.found
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": "../x"}, {"version": "one"}, {"counter": 0}, {"counter": -1}, {"boards": ()}]
+)
+def test_a_manifest_that_no_board_would_read_is_not_written(run: Path, key: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(FormatError):
+        pack(run, key, NOW, **wrong)  # type: ignore[arg-type]
+    assert os.listdir(run) == ["int8"]
+
+
+def test_an_archive_that_cannot_be_written_is_one_line_and_leaves_nothing(run: Path, key: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    before = sorted(os.listdir(tmp_path))
+    for out in (tmp_path / "no" / "x.edge", tmp_path / "taken"):
+        with pytest.raises(EdgewiseError):
+            pack(run, key, NOW, out=out)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_the_report_of_the_run_is_in_the_release(run: Path, key: Path) -> None:
+    assert content_of(pack(run, key, NOW).archive, "report.json") == (run / "int8" / "report.json").read_bytes()

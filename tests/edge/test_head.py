@@ -1,0 +1,167 @@
+"""edge/head.py and edge/base.py: the base head, and head.npz as a format."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.base import Base, base_head, code_sums, encode, make_base, read_base, write_base
+from edge.contract.errors import FormatError, InputError
+from edge.contract.spec import ModelSpec
+from edge.head import Head, probabilities, scores
+
+SPEC = ModelSpec("test", 8, 8, 1, 5, 3)
+
+
+def _features(count, seed):
+    random = np.random.RandomState(seed)
+    return np.abs(random.randn(count, 5)).astype(np.float32), np.arange(count) % 3
+
+
+def _base():
+    features, targets = _features(90, 0)
+    held, held_targets = _features(30, 1)
+    random = np.random.RandomState(2)
+    return make_base(features, targets, held, held_targets, random.randn(5, 3), random.randn(3), seed=0)
+
+
+def test_probabilities_sum_to_one_and_rank_as_the_scores_do():
+    head = Head(np.eye(5, 3, dtype=np.float32) * 900, np.zeros(3, np.float32), ("a", "b", "c"), 0.5)
+    features, _ = _features(20, 3)
+    found = probabilities(head, features)
+    assert found.dtype == np.float32
+    assert np.allclose(found.sum(axis=1), 1)
+    assert (found.argmax(axis=1) == scores(head, features).argmax(axis=1)).all()
+
+
+def test_the_base_head_is_the_networks_own_classifier():
+    base = _base()
+    features, _ = _features(20, 3)
+    head = base_head(base, ("a", "b", "c"))
+    assert np.allclose(scores(head, features), np.dot(features, base.weights) + base.bias)
+
+
+def test_every_class_weighs_one_in_the_sums_however_many_pictures_it_had():
+    features, _ = _features(90, 0)
+    targets = np.repeat([0, 1, 2], [80, 7, 3])
+    base = make_base(features, targets, features, targets, np.ones((5, 3)), np.ones(3), seed=0)
+    assert base.gram[-1, -1] == pytest.approx(3)
+    assert np.allclose(base.sums[:, -1], 1)
+    assert base.count.tolist() == [80, 7, 3]
+
+
+def test_a_feature_that_never_fires_in_training_has_a_step_above_zero():
+    features, targets = _features(90, 0)
+    features[:, 2] = 0
+    base = make_base(features, targets, features, targets, np.ones((5, 3)), np.ones(3), seed=0)
+    assert base.step.min() > 0
+    assert encode(features, base.step).max() < 127
+
+
+def test_the_samples_stay_within_their_rows_a_class():
+    features, targets = _features(900, 0)
+    base = make_base(features, targets, features, targets, np.ones((5, 3)), np.ones(3), seed=0)
+    assert np.bincount(base.choose_targets).tolist() == [60, 60, 60]
+    assert np.bincount(base.report_targets).tolist() == [200, 200, 200]
+
+
+def test_the_chosen_sample_is_made_of_rows_of_the_sums():
+    features, targets = _features(90, 0)
+    base = make_base(features, targets, features, targets, np.ones((5, 3)), np.ones(3), seed=0)
+    rows = {bytes(row) for row in encode(features, base.step)}
+    assert all(bytes(row) in rows for row in base.choose_codes)
+
+
+@pytest.mark.parametrize("targets", [np.zeros(90, int), np.arange(90) % 2, np.arange(90) % 4])
+def test_a_class_without_training_pictures_is_refused(targets):
+    features, _ = _features(90, 0)
+    with pytest.raises(InputError):
+        make_base(features, targets, features, targets, np.ones((5, 3)), np.ones(3), seed=0)
+
+
+def test_features_that_are_not_finite_are_refused():
+    features, targets = _features(90, 0)
+    features[4, 1] = np.nan
+    with pytest.raises(InputError):
+        make_base(features, targets, features[:3], targets[:3], np.ones((5, 3)), np.ones(3), seed=0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.lists(st.integers(-127, 127), min_size=3, max_size=3), min_size=1, max_size=30), st.randoms())
+def test_sums_over_codes_are_the_same_bits_in_any_order(rows, random):
+    codes = np.array(rows, np.int8)
+    random.shuffle(rows)
+    expected, found = code_sums(codes), code_sums(np.array(rows, np.int8))
+    assert [part.tobytes() for part in found] == [part.tobytes() for part in expected]
+
+
+def test_a_written_base_reads_back_the_same_and_is_the_same_bytes_again(tmp_path):
+    base = _base()
+    first, second = str(tmp_path / "head.npz"), str(tmp_path / "again.npz")
+    write_base(first, base)
+    write_base(second, base)
+    found = read_base(first, SPEC)
+    assert all(getattr(found, name).tobytes() == getattr(base, name).tobytes() for name in Base._fields)
+    assert (tmp_path / "head.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.npz", "head.npz"]
+
+
+def test_a_head_of_another_model_is_refused(tmp_path):
+    path = str(tmp_path / "head.npz")
+    write_base(path, _base())
+    with pytest.raises(FormatError):
+        read_base(path, SPEC._replace(features=6))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": np.zeros(5, np.float32)},
+        {"count": np.zeros(3, np.int64)},
+        {"bias": np.full(3, np.nan, np.float32)},
+        {"gram": np.eye(6, dtype=np.float32)},
+        {"choose_targets": np.zeros(1, np.int64)},
+        {"report_targets": np.full(30, 3, np.int64)},
+        {"choose_targets": np.zeros(0, np.int64), "choose_codes": np.zeros((0, 5), np.int8)},
+    ],
+)
+def test_a_head_with_impossible_content_is_refused(tmp_path, change):
+    path = str(tmp_path / "head.npz")
+    write_base(path, _base()._replace(**change))
+    with pytest.raises(FormatError):
+        read_base(path, SPEC)
+
+
+def test_a_head_with_pickled_objects_is_refused(tmp_path):
+    path = str(tmp_path / "head.npz")
+    fields = _base()._asdict()
+    fields["bias"] = np.array([{}, {}, {}], object)
+    np.savez(path, **fields)
+    with pytest.raises(FormatError):
+        read_base(path, SPEC)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_damaged_head_is_refused_or_reads_the_same_and_nothing_else_happens(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damage") / "head.npz"
+    base = _base()
+    write_base(str(path), base)
+    content = bytearray(path.read_bytes())
+    cut = data.draw(st.integers(0, len(content)))
+    if data.draw(st.booleans()):
+        content = content[:cut]
+    elif cut < len(content):
+        content[cut] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(bytes(content))
+    try:
+        found = read_base(str(path), SPEC)
+    except FormatError:
+        return
+    assert all(getattr(found, name).tobytes() == getattr(base, name).tobytes() for name in Base._fields)
+
+
+def test_a_missing_head_is_refused_in_one_line(tmp_path):
+    with pytest.raises(FormatError) as caught:
+        read_base(str(tmp_path / "head.npz"), SPEC)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,125 @@
+"""edge/look.py: a camera that shows things otherwise is undone in front of the network, and only when that is sure."""
+
+import numpy as np
+import pytest
+from glyph_world import KNOWN, known_letters, make_glyph_backbone, on_paper
+
+from edge.base import base_head
+from edge.head import probabilities
+from edge.look import Answers, apply_look, candidates, fit_look, identity
+from edge.strange import familiar, strangeness
+
+
+@pytest.fixture(scope="module")
+def answer():
+    backbone = make_glyph_backbone()
+    head = base_head(backbone.base, KNOWN)
+    known = familiar(backbone.base)
+
+    def answer(pixels):
+        features = backbone.engine.run(pixels)[0]
+        return Answers(probabilities(head, features), strangeness(known, features))
+
+    return answer
+
+
+def _fit(pixels, targets, answer, present=None):
+    return fit_look(pixels, targets, answer, present or identity(1), lambda done, of: None)
+
+
+def _accuracy(pixels, targets, look, answer):
+    return (answer(apply_look(pixels, look.table)).probabilities.argmax(axis=1) == targets).mean()
+
+
+def test_a_look_is_applied_to_each_channel_by_its_own_column():
+    table = np.stack([np.arange(256), 255 - np.arange(256), np.full(256, 7)], axis=1).astype(np.uint8)
+    pixels = np.random.RandomState(0).randint(0, 256, (2, 4, 5, 3)).astype(np.uint8)
+    found = apply_look(pixels, table)
+    assert (found[..., 0] == pixels[..., 0]).all()
+    assert (found[..., 1] == 255 - pixels[..., 1]).all()
+    assert (found[..., 2] == 7).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_identity_changes_nothing_and_is_the_first_candidate(channels):
+    pixels = np.random.RandomState(0).randint(0, 256, (3, 6, 5, channels)).astype(np.uint8)
+    assert (apply_look(pixels, identity(channels).table) == pixels).all()
+    assert (candidates(pixels)[0].table == identity(channels).table).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_candidates_are_tables_of_bytes_each_once_even_for_pictures_of_one_colour(channels):
+    for pixels in (np.full((2, 6, 5, channels), 9, np.uint8), np.zeros((1, 4, 4, channels), np.uint8)):
+        found = candidates(pixels)
+        assert all(look.table.dtype == np.uint8 and look.table.shape == (256, channels) for look in found)
+        assert len({look.table.tobytes() for look in found}) == len(found) == len({look.name for look in found})
+
+
+def test_ink_on_paper_is_read_after_one_labelled_picture_a_class(answer):
+    pixels, targets = known_letters(6, seed=7)
+    paper = on_paper(pixels, 1)
+    assert _accuracy(paper, targets, identity(1), answer) < 0.5
+    choice = _fit(paper[::6], targets[::6], answer)
+    assert choice.changed
+    assert _accuracy(paper, targets, choice.look, answer) > 0.9
+
+
+def test_ink_on_paper_is_read_after_pictures_without_labels(answer):
+    pixels, targets = known_letters(6, seed=7)
+    paper = on_paper(pixels, 1)
+    choice = _fit(paper[::2], None, answer)
+    assert choice.changed
+    assert _accuracy(paper, targets, choice.look, answer) > 0.9
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_pictures_that_are_fine_keep_the_look(answer, labelled):
+    pixels, targets = known_letters(4, seed=8)
+    choice = _fit(pixels, targets if labelled else None, answer)
+    assert not choice.changed
+    assert (choice.look.table == identity(1).table).all()
+
+
+@pytest.mark.parametrize("letter", range(len(KNOWN)))
+def test_pictures_of_one_class_without_labels_keep_the_look_and_say_why(answer, letter):
+    pixels, targets = known_letters(12, seed=8)
+    for shown in (pixels, on_paper(pixels, 1)):
+        choice = _fit(shown[targets == letter], None, answer)
+        assert not choice.changed
+        assert choice.why
+
+
+def test_few_pictures_without_labels_keep_the_look(answer):
+    pixels, _ = known_letters(1, seed=8)
+    assert not _fit(on_paper(pixels, 1)[:4], None, answer).changed
+
+
+def test_a_refusal_keeps_the_look_in_force_not_the_identity(answer):
+    pixels, targets = known_letters(6, seed=7)
+    paper = on_paper(pixels, 1)
+    present = _fit(paper[::6], targets[::6], answer).look
+    choice = _fit(paper[:3], None, answer, present)
+    assert not choice.changed
+    assert (choice.look.table == present.table).all()
+
+
+def test_a_camera_that_shows_things_as_in_training_again_gets_a_fitting_look_again(answer):
+    pixels, targets = known_letters(6, seed=7)
+    present = _fit(on_paper(pixels, 1)[::6], targets[::6], answer).look
+    choice = _fit(pixels[::6], targets[::6], answer, present)
+    assert choice.changed
+    assert _accuracy(pixels, targets, choice.look, answer) > 0.9
+
+
+def test_the_same_pictures_give_the_same_look_in_any_order(answer):
+    pixels, targets = known_letters(4, seed=7)
+    paper = on_paper(pixels, 1)
+    order = np.random.RandomState(0).permutation(len(paper))
+    one, other = _fit(paper, targets, answer), _fit(paper[order], targets[order], answer)
+    assert (one.look.table == other.look.table).all()
+
+
+def test_pictures_as_in_training_are_ordinary_and_inverted_ones_are_strange(answer):
+    pixels, _ = known_letters(6, seed=8)
+    assert np.median(answer(pixels).strangeness) < 2
+    assert np.median(answer(255 - pixels).strangeness) > 10

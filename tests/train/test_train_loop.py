@@ -1,0 +1,213 @@
+"""Training: repeatable, resumable bit for bit, refused where it must be, and a run folder that reads back."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from edge.contract.errors import FormatError, GateError, InputError, UsageError
+from train.checkpoint import EpochMetrics
+from train.data import DataSet, Pictures, load_data
+from train.loop import learning_rate, train
+from train.predict import evaluate, predict
+from train.recipe import Recipe, load_recipe
+from train.run_folder import load_run, load_run_data
+
+RECIPE = replace(load_recipe(), epochs=2, min_steps=0, batch=32, seed=0)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt(_: EpochMetrics) -> None:
+    raise Interrupted
+
+
+@pytest.fixture(scope="module")
+def digits() -> DataSet:
+    """As many of the digits as train in a second."""
+    data = load_data("digits", seed=0)
+    return replace(data, train=Pictures(data.train.pixels[:160], data.train.targets[:160]))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, digits: DataSet) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(digits, RECIPE, folder)
+    return folder
+
+
+def weights(folder: Path, name: str = "model.safetensors") -> bytes:
+    return (folder / name).read_bytes()
+
+
+def copy(folder: Path, to: Path) -> Path:
+    to.mkdir()
+    for path in folder.iterdir():
+        if path.is_file():
+            (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    tmp_path: Path, digits: DataSet, finished: Path
+) -> None:
+    torch.rand(1)
+    train(digits, RECIPE, tmp_path / "same")
+    assert weights(tmp_path / "same") == weights(finished)
+    train(digits, replace(RECIPE, seed=1), tmp_path / "other")
+    assert weights(tmp_path / "other") != weights(finished)
+
+
+@pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.9), ("sgd", 0.0), ("adamw", 0.9)])
+def test_an_interrupted_training_resumes_bit_for_bit(
+    tmp_path: Path, digits: DataSet, optimizer: str, momentum: float
+) -> None:
+    recipe = replace(RECIPE, optimizer=optimizer, momentum=momentum, learning_rate=0.01, ema_share=0.5)
+    train(digits, recipe, tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        train(digits, recipe, tmp_path / "resumed", on_epoch=interrupt)
+    train(digits, recipe, tmp_path / "resumed", resume=True)
+    assert weights(tmp_path / "resumed") == weights(tmp_path / "straight")
+    straight, resumed = (load_file(tmp_path / run / "checkpoint.safetensors") for run in ("straight", "resumed"))
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight.keys() | resumed.keys())
+
+
+def test_a_run_folder_holds_metrics_report_and_scalars(finished: Path, digits: DataSet) -> None:
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    report = json.loads((finished / "train.json").read_text())
+    assert report["counts"] == {"train": 160, "val": 179, "test": 359}
+    assert report["steps"] == 10 and 0 <= report["test_accuracy"] <= 1
+    assert any(path.name.startswith("events.") for path in (finished / "tb").iterdir())
+    assert not [path for path in finished.iterdir() if path.name.startswith(".")]
+
+
+def test_a_run_reads_back_as_the_network_that_was_measured(finished: Path, digits: DataSet) -> None:
+    run = load_run(finished)
+    assert not run.network.training
+    assert (run.spec.channels, run.spec.classes, run.labels) == (1, 10, digits.labels)
+    assert (run.recipe, run.source, run.seed) == (RECIPE, "digits", 0)
+    report = json.loads((finished / "train.json").read_text())
+    assert evaluate(run.network, digits.test) == report["test_accuracy"]
+    features, logits = predict(run.network, digits.test.pixels, batch=100)
+    assert features.shape == (359, run.spec.features) and logits.shape == (359, 10)
+    assert features.dtype == logits.dtype == np.float32
+
+
+def test_a_folder_in_use_is_refused_without_resume_and_left_as_it_was(finished: Path, digits: DataSet) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in finished.iterdir()}
+    with pytest.raises(UsageError, match=r"is in use.*--resume"):
+        train(digits, RECIPE, finished)
+    assert {path.name: path.stat().st_mtime_ns for path in finished.iterdir()} == before
+
+
+def test_resuming_a_finished_run_gives_its_report_again(tmp_path: Path, finished: Path, digits: DataSet) -> None:
+    folder = copy(finished, tmp_path / "run")
+    report = train(digits, RECIPE, folder, resume=True)
+    assert weights(folder) == weights(finished)
+    assert (folder / "train.json").read_bytes() == (finished / "train.json").read_bytes()
+    assert report.epochs == 2
+
+
+def test_a_resumed_run_must_have_the_same_recipe_and_pictures(tmp_path: Path, finished: Path, digits: DataSet) -> None:
+    folder = copy(finished, tmp_path / "run")
+    with pytest.raises(UsageError, match="was begun with epochs 2, not 3"):
+        train(digits, replace(RECIPE, epochs=3), folder, resume=True)
+    fewer = replace(digits, train=Pictures(digits.train.pixels[1:], digits.train.targets[1:]))
+    with pytest.raises(UsageError, match="was begun with other pictures"):
+        train(fewer, RECIPE, folder, resume=True)
+    assert weights(folder) == weights(finished)
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path, digits: DataSet) -> None:
+    with pytest.raises(UsageError, match="there is no device 'tpu' here"):
+        train(digits, RECIPE, tmp_path / "run", device="tpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_with_one_line_and_no_model(tmp_path: Path, digits: DataSet) -> None:
+    with pytest.raises(GateError, match=r"the loss became (nan|inf) in epoch") as refusal:
+        train(digits, wild(RECIPE), tmp_path / "run")
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    with pytest.raises(FormatError, match="holds an unfinished run"):
+        load_run(tmp_path / "run")
+
+
+def wild(recipe: Recipe) -> Recipe:
+    return replace(recipe, learning_rate=10.0, momentum=0.999, weight_decay=1.0, warmup=0.0, epochs=40)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "labels.txt", "recipe.yaml", "data.json", "model.safetensors"])
+def test_a_missing_or_damaged_file_is_one_clear_line(tmp_path: Path, finished: Path, name: str) -> None:
+    folder = copy(finished, tmp_path / "run")
+    whole = (folder / name).read_bytes()
+    for content in (None, b"", b"\xff\xfe{", whole[: len(whole) // 2]):
+        if content is None:
+            os.unlink(folder / name)
+        else:
+            (folder / name).write_bytes(content)
+        with pytest.raises(FormatError) as refusal:
+            load_run(folder)
+        assert "\n" not in str(refusal.value)
+
+
+def test_weights_of_another_network_are_refused_by_the_tensor(tmp_path: Path, finished: Path) -> None:
+    folder = copy(finished, tmp_path / "run")
+    good = load_file(finished / "model.safetensors")
+    bias = good["classifier.bias"]
+    for changes, message in (
+        ({"classifier.bias": bias[:5].clone()}, r"classifier.bias is torch.float32 \(5,\)"),
+        ({"classifier.bias": bias.double()}, "classifier.bias is torch.float64"),
+        ({"classifier.bias": bias * float("nan")}, "not finite"),
+        ({"extra": bias.clone()}, "foreign tensor 'extra'"),
+    ):
+        save_file(good | changes, folder / "model.safetensors")
+        with pytest.raises(FormatError, match=message):
+            load_run(folder)
+    del good["classifier.bias"]
+    save_file(good, folder / "model.safetensors")
+    with pytest.raises(FormatError, match=r"lacks tensor 'classifier.bias'"):
+        load_run(folder)
+
+
+def test_a_damaged_checkpoint_is_one_clear_line(tmp_path: Path, digits: DataSet, finished: Path) -> None:
+    folder = copy(finished, tmp_path / "run")
+    for content in (b"", weights(finished), weights(finished, "checkpoint.safetensors")[:-100]):
+        (folder / "checkpoint.safetensors").write_bytes(content)
+        with pytest.raises(FormatError, match=r"checkpoint\.safetensors"):
+            train(digits, RECIPE, folder, resume=True)
+
+
+def test_the_pictures_of_a_run_are_refused_once_they_have_changed(tmp_path: Path, digits: DataSet) -> None:
+    path = tmp_path / "a.npz"
+    names = {"x_train": digits.train.pixels[..., 0], "y_train": digits.train.targets}
+    test = {"x_test": digits.test.pixels[..., 0], "y_test": digits.test.targets}
+    np.savez(path, **names, **test)
+    train(load_data(str(path), seed=0), replace(RECIPE, epochs=1), tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert len(load_run_data(run).test.targets) == 359
+    np.savez(path, x_train=names["x_train"] ^ 1, y_train=names["y_train"], **test)
+    with pytest.raises(InputError, match="has changed since"):
+        load_run_data(run)
+
+
+def test_the_learning_rate_rises_to_its_height_and_ends_near_nothing() -> None:
+    rates = [learning_rate(replace(RECIPE, warmup=0.2, learning_rate=1.0), step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.05) and max(rates) == pytest.approx(1.0)
+    assert rates.index(max(rates)) == 19
+    assert 0 < rates[-1] < 0.001
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+
+
+@pytest.mark.slow
+def test_the_default_recipe_reads_98_percent_of_the_handwriting_of_others(tmp_path: Path) -> None:
+    report = train(load_data("digits", seed=0), load_recipe(), tmp_path / "run")
+    assert report.test_accuracy > 0.98

@@ -1,0 +1,128 @@
+"""DATA -> pictures as the board will see them: every source, one pixel arithmetic, one split."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.contract.errors import InputError
+from edge.contract.spec import ModelSpec
+from edge.preprocess import prepare
+from train.arrays import DOWNLOADS, read_digits, read_download, read_npz
+from train.folder import open_zip, read_folder
+from train.raw import RawData, RawPart
+from train.split import cut_parts
+
+Progress = Callable[[int, int], None]  # (pictures done, of all)
+
+_GREY_SAMPLE = 64  # pictures looked at to tell grey from colour
+
+
+@dataclass(frozen=True)
+class Pictures:
+    pixels: NDArray[np.uint8]  # (N, H, W, C), grey or BGR
+    targets: NDArray[np.int64]  # (N,), indices into the labels
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What a run learns from and is measured on. `val` is never trained on, and no choice is made on it."""
+
+    train: Pictures
+    val: Pictures
+    test: Pictures
+    labels: tuple[str, ...]
+    source: str  # an absolute path, or the name of a known data set
+    seed: int  # of the split
+    skipped: tuple[str, ...]  # pictures that could not be read or belong to no class
+
+    @property
+    def parts(self) -> dict[str, Pictures]:
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+
+def load_data(
+    source: str,
+    seed: int,
+    size: tuple[int, int] = (32, 32),
+    channels: int | None = None,
+    progress: Progress | None = None,
+    downloads: Path | None = None,
+) -> DataSet:
+    """The data set `source`, every picture through `edge.preprocess.prepare` to `size` (height, width).
+
+    source: `digits`, a name of DOWNLOADS, a folder or zip of class folders (under train/ val/ test/ or alone), or an
+    .npz. Parts that are not there are cut from train by `seed` (train/split.py). channels: 1 (grey) or 3 (BGR); None
+    takes 1 if a sample of the pictures is grey. downloads: where DOWNLOADS are kept, ~/.cache/edgewise by default.
+    Raises InputError.
+    """
+    with _open(source, downloads or Path.home() / ".cache" / "edgewise") as raw:
+        if channels is None:
+            channels = 1 if _is_grey(raw.parts["train"]) else 3
+        spec = ModelSpec("", *size, channels, 1, len(raw.labels))
+        parts, unreadable = _prepare_parts(raw, spec, progress)
+    missing = tuple(name for name in ("val", "test") if name not in parts)
+    train = parts["train"]
+    cut = cut_parts(train.targets, raw.labels, missing, seed, raw.source)
+    for name, indices in cut.items():
+        parts[name] = Pictures(train.pixels[indices], train.targets[indices])
+    return DataSet(**parts, labels=raw.labels, source=raw.source, seed=seed, skipped=raw.skipped + unreadable)
+
+
+def _open(source: str, downloads: Path) -> AbstractContextManager[RawData]:
+    if source == "digits":
+        return nullcontext(read_digits())
+    if source in DOWNLOADS:
+        return nullcontext(read_download(source, downloads))
+    path = Path(source)
+    if path.is_dir():
+        return nullcontext(read_folder(path))
+    known = ", ".join(("digits", *DOWNLOADS))
+    if not path.exists():
+        raise InputError(
+            f"there is no data set {source!r}", f"a folder, .zip, .npz or one of {known}", "check the path"
+        )
+    if path.suffix.lower() == ".npz":
+        return nullcontext(read_npz(path))
+    if path.suffix.lower() == ".zip":
+        return open_zip(path)
+    raise InputError(f"{source} is no data set", f"a folder, .zip, .npz or one of {known}", "give one of these")
+
+
+def _is_grey(part: RawPart) -> bool:
+    """Whether the readable ones of an even sample have three equal channels, or one."""
+    for i in np.linspace(0, len(part.targets) - 1, min(_GREY_SAMPLE, len(part.targets))).astype(int):
+        try:
+            picture = part.read(int(i))
+        except InputError:
+            continue
+        if picture.ndim == 3 and (picture != picture[..., :1]).any():
+            return False
+    return True
+
+
+def _prepare_parts(
+    raw: RawData, spec: ModelSpec, progress: Progress | None
+) -> tuple[dict[str, Pictures], tuple[str, ...]]:
+    """Every part that has readable pictures, and the names of those that are not."""
+    parts, unreadable = {}, []
+    done, total = 0, sum(len(part.targets) for part in raw.parts.values())
+    for name, part in raw.parts.items():
+        pixels, targets = [], []
+        for i, target in enumerate(part.targets):
+            try:
+                pixels.append(prepare(part.read(i), spec))
+                targets.append(target)
+            except InputError:
+                unreadable.append(part.name(i))
+            done += 1
+            if progress:
+                progress(done, total)
+        if pixels:
+            parts[name] = Pictures(np.stack(pixels), np.array(targets, np.int64))
+    if "train" not in parts:
+        raise InputError(f"none of {len(unreadable)} pictures in {raw.source} is readable", "pictures", "replace them")
+    return parts, tuple(unreadable)

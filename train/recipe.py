@@ -1,0 +1,115 @@
+"""How a network is trained: one record that refuses nonsense, and the YAML files that hold it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge.contract.errors import UsageError
+from train.augment import Augmentation
+from train.network import NETWORKS
+
+DEFAULT_RECIPE = "default"
+_FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The learning rate rises in a straight line for `warmup` of all steps, then falls to 0 along a cosine.
+
+    Raises UsageError for a field of another type or out of bounds.
+    """
+
+    network: str
+    height: int  # pixels, a power of two, so that the last map averages exactly (train/network.py)
+    width: int
+    epochs: int  # at least so many, and on a small set
+    min_steps: int  # as many more as make this number of steps
+    batch: int  # pictures a step
+    optimizer: str  # sgd (Nesterov) or adamw
+    learning_rate: float  # the highest
+    momentum: float  # sgd's, or adamw's first beta
+    weight_decay: float  # not on biases and batch normalisation
+    warmup: float  # of all steps
+    label_smoothing: float
+    ema_share: float  # of all steps: over how many the weights are averaged that are the result; 0 for the last alone
+    augmentation: Augmentation
+    seed: int
+    amp: bool  # bfloat16 where the GPU has it; never on a CPU
+
+    def __post_init__(self) -> None:
+        _check(self, "network", str, lambda v: v in NETWORKS, "one of " + ", ".join(NETWORKS))
+        _check(self, "optimizer", str, lambda v: v in ("sgd", "adamw"), "sgd or adamw")
+        for side in ("height", "width"):
+            _check(self, side, int, lambda v: v in (32, 64, 128, 256), "32, 64, 128 or 256")
+        _check(self, "epochs", int, lambda v: 1 <= v <= 10_000, "1 to 10000")
+        _check(self, "min_steps", int, lambda v: 0 <= v <= 1_000_000, "0 to 1000000")
+        _check(self, "batch", int, lambda v: 2 <= v <= 65_536, "2 to 65536")
+        _check(self, "seed", int, lambda v: 0 <= v < 1 << 32, "0 to 4294967295")
+        _check(self, "learning_rate", float, lambda v: 0 < v <= 10, "above 0, at most 10")
+        for share in ("momentum", "warmup", "label_smoothing", "ema_share"):
+            _check(self, share, float, lambda v: 0 <= v < 1, "0 to below 1")
+        _check(self, "weight_decay", float, lambda v: 0 <= v <= 1, "0 to 1")
+        _check(self, "amp", bool, lambda v: True, "true or false")
+        _check(self, "augmentation", Augmentation, lambda v: True, "strengths by name")
+
+    def epochs_for(self, pictures: int) -> int:
+        """Epochs on a training set of so many pictures."""
+        return max(self.epochs, math.ceil(self.min_steps / self.steps_per_epoch(pictures)))
+
+    def steps_per_epoch(self, pictures: int) -> int:
+        """Whole batches only, of a new order each epoch; a set smaller than a batch is one."""
+        return max(1, pictures // self.batch)
+
+
+def load_recipe(name_or_path: str = DEFAULT_RECIPE) -> Recipe:
+    """The recipe of that name in train/recipes, or the YAML file at that path. Raises UsageError."""
+    known = sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+    path = _FOLDER / f"{name_or_path}.yaml" if name_or_path in known else Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        expected = "a readable YAML file, or one of " + ", ".join(known)
+        raise UsageError(f"there is no recipe {name_or_path!r}", expected, "check the name") from None
+    return parse_recipe(text, str(path))
+
+
+def parse_recipe(text: str, source: str) -> Recipe:
+    """The recipe in a YAML `text` that has every field and no other. Raises UsageError."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        line = str(error).splitlines()[0]
+        raise UsageError(f"{source} is no YAML ({line})", "the fields of a recipe", "correct it") from None
+    values = _exact_fields(found, Recipe, source)
+    values["augmentation"] = Augmentation(
+        **_exact_fields(values["augmentation"], Augmentation, f"{source}: augmentation")
+    )
+    return Recipe(**values)
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The YAML form, which `parse_recipe` reads back to an equal recipe."""
+    return yaml.safe_dump(asdict(recipe), sort_keys=False)
+
+
+def _exact_fields(found: Any, record: type, source: str) -> dict[str, Any]:
+    names = [field.name for field in fields(record)]
+    if not isinstance(found, dict):
+        raise UsageError(f"{source} is no list of fields", ", ".join(names), "write `name: value` lines")
+    unknown = [str(name) for name in found if name not in names]
+    missing = [name for name in names if name not in found]
+    if unknown or missing:
+        what = f"has the unknown field {unknown[0]!r}" if unknown else f"has no field {missing[0]!r}"
+        raise UsageError(f"{source} {what}", ", ".join(names), "correct it")
+    return dict(found)
+
+
+def _check(recipe: Recipe, name: str, kind: type, fits: Callable[[Any], bool], expected: str) -> None:
+    value = getattr(recipe, name)
+    right_type = type(value) in (int, float) if kind is float else type(value) is kind
+    if not right_type or not fits(value):
+        raise UsageError(f"the recipe's {name} is {value!r}", f"{name} {expected}", "correct the recipe")

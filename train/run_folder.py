@@ -1,0 +1,150 @@
+"""The run folder: what training leaves behind, and the trained network read back from it.
+
+recipe.yaml  spec.json  labels.txt  data.json       written at the start: what is trained, on what
+checkpoint.safetensors  metrics.jsonl  tb/          written every epoch
+model.safetensors  train.json                       written at the end: the averaged weights, and the report
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from edge.contract.errors import FormatError, InputError, UsageError
+from edge.contract.files import write_whole
+from edge.contract.labels import labels_text, parse_labels
+from edge.contract.spec import ModelSpec, parse_spec_text, spec_text
+from train.data import DataSet, Progress, load_data
+from train.network import build_network
+from train.recipe import Recipe, parse_recipe, recipe_text
+from train.tensors import check_tensors, read_tensors
+
+RECIPE, SPEC, LABELS, DATA = "recipe.yaml", "spec.json", "labels.txt", "data.json"
+CHECKPOINT, METRICS, TENSORBOARD = "checkpoint.safetensors", "metrics.jsonl", "tb"
+MODEL, REPORT = "model.safetensors", "train.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+    spec: ModelSpec
+    labels: tuple[str, ...]
+    network: nn.Module  # the averaged weights, on the CPU, in evaluation mode
+    recipe: Recipe
+    source: str  # of the data
+    seed: int  # of its split
+    sha256: dict[str, str]  # by part, of the prepared pixels and their targets
+
+
+def load_run(folder: Path) -> Run:
+    """The finished run in `folder`. Raises FormatError for a file that is missing, damaged or of another network."""
+    if (folder / RECIPE).exists() and not (folder / MODEL).exists():
+        raise FormatError(f"{folder} holds an unfinished run", "a finished one", "run `edgewise train --resume`")
+    spec = parse_spec_text(_read(folder / SPEC))
+    labels = parse_labels(_read(folder / LABELS))
+    recipe = read_recipe(folder)
+    shape = (recipe.network, recipe.height, recipe.width, len(labels))
+    if (spec.network, spec.height, spec.width, spec.classes) != shape:
+        raise FormatError(f"{folder}: {SPEC}, {RECIPE} and {LABELS} differ", "files of one run", "train again")
+    network = build_network(spec.network, spec.channels, spec.classes)
+    tensors, _ = read_tensors(folder / MODEL)
+    check_tensors(tensors, network.state_dict(), folder / MODEL)
+    network.load_state_dict(tensors)
+    source, seed, sha256 = _read_data_record(folder)
+    return Run(folder, spec, labels, network.eval(), recipe, source, seed, sha256)
+
+
+def load_run_data(run: Run, progress: Progress | None = None, downloads: Path | None = None) -> DataSet:
+    """The very pictures of the run, in the same split. Raises InputError if they have changed since."""
+    data = load_data(run.source, run.seed, (run.spec.height, run.spec.width), run.spec.channels, progress, downloads)
+    if data.labels != run.labels or hash_parts(data) != run.sha256:
+        raise InputError(
+            f"{data.source} has changed since {run.folder} was trained",
+            "the same pictures, so that none is trained on and tested with",
+            "put them back, or train again",
+        )
+    return data
+
+
+def begin_run(folder: Path, recipe: Recipe, spec: ModelSpec, data: DataSet, resume: bool) -> None:
+    """Writes what is trained, and on what, into a new or empty folder, or checks that `folder` was begun with the same.
+
+    Raises UsageError for a folder in use without `resume`, or one of another recipe or other data.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not resume:
+            raise UsageError(
+                f"{folder} is in use", "a new or empty folder for the run", "name another, or add --resume"
+            )
+        _check_same(folder, recipe, data)
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = {name: len(part.targets) for name, part in data.parts.items()}
+    record = {"source": data.source, "seed": data.seed, "counts": counts, "sha256": hash_parts(data)}
+    write_whole(str(folder / DATA), json_bytes(record))
+    write_whole(str(folder / LABELS), labels_text(data.labels).encode())
+    write_whole(str(folder / SPEC), spec_text(spec).encode())
+    write_whole(str(folder / RECIPE), recipe_text(recipe).encode())
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe that a run was begun with. Raises FormatError."""
+    try:
+        return parse_recipe(_read(folder / RECIPE), RECIPE)
+    except UsageError as error:
+        raise FormatError(f"{folder}: {error.found}", error.expected, "train again") from None
+
+
+def hash_parts(data: DataSet) -> dict[str, str]:
+    """SHA-256 by part, over the targets and then the pixels."""
+    hashes = {}
+    for name, part in data.parts.items():
+        digest = hashlib.sha256(np.ascontiguousarray(part.targets).data)
+        digest.update(np.ascontiguousarray(part.pixels).data)
+        hashes[name] = digest.hexdigest()
+    return hashes
+
+
+def json_bytes(fields: Any) -> bytes:
+    return (json.dumps(fields, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _check_same(folder: Path, recipe: Recipe, data: DataSet) -> None:
+    begun = read_recipe(folder)
+    differing = [field.name for field in fields(Recipe) if getattr(begun, field.name) != getattr(recipe, field.name)]
+    if differing:
+        name = differing[0]
+        raise UsageError(
+            f"{folder} was begun with {name} {getattr(begun, name)!r}, not {getattr(recipe, name)!r}",
+            "the recipe, seed and epochs it was begun with",
+            "give these again, or name another folder",
+        )
+    if parse_labels(_read(folder / LABELS)) != data.labels or _read_data_record(folder)[2] != hash_parts(data):
+        raise UsageError(
+            f"{folder} was begun with other pictures than {data.source} now has",
+            "the same pictures",
+            "put them back, or name another folder",
+        )
+
+
+def _read_data_record(folder: Path) -> tuple[str, int, dict[str, str]]:
+    """Source, seed and hashes of data.json."""
+    try:
+        record = json.loads(_read(folder / DATA))
+        source, seed, sha256 = record["source"], record["seed"], record["sha256"]
+    except (ValueError, KeyError, TypeError):
+        source, seed, sha256 = None, None, None
+    if not isinstance(source, str) or type(seed) is not int or not isinstance(sha256, dict):
+        raise FormatError(f"{folder / DATA} is damaged", "source, seed, counts and sha256", "train again")
+    return source, seed, sha256
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise FormatError(f"{path} {reason}", "a run folder that `edgewise train` wrote", "check the path") from None
