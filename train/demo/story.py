@@ -52,20 +52,25 @@ class Story:
         self.folder = folder
         self.seconds: dict[str, float] = {}
 
-    def edgewise(self, step: str, *arguments: str) -> list[dict[str, Any]]:
-        """Runs `edgewise` in a process of its own, as a person would. Returns its lines of JSON."""
+    def edgewise(self, step: str, *arguments: str, quiet: bool = False) -> list[dict[str, Any]]:
+        """Runs `edgewise` in a process of its own, as a person would. Returns its lines of JSON.
+
+        Its text for people, progress bars among it, is shown unless `quiet`.
+        """
         _log.info("$ edgewise %s", shlex.join(arguments))
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "edgewise", *arguments, "--json"], stdout=subprocess.PIPE, check=False
-        )
+        command = [sys.executable, "-m", "edgewise", *arguments, "--json"]
+        errors = subprocess.PIPE if quiet else None
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, check=False)
         self.seconds[step] = self.seconds.get(step, 0.0) + time.monotonic() - started
         if done.returncode:
-            raise BoardError(f"`edgewise {arguments[0]}` ended with {done.returncode}", "0", "see its line above")
+            said = (done.stderr or b"").decode(errors="replace").strip()
+            found = f"`edgewise {arguments[0]}` ended with {done.returncode}: {said or 'see its line above'}"
+            raise BoardError(found, "0", "run that command by hand")
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def on_board(self, step: str, *arguments: str) -> list[dict[str, Any]]:
-        return self.edgewise(step, *arguments, "--board", f"local:{self.folder / 'board'}")
+        return self.edgewise(step, *arguments, "--board", f"local:{self.folder / 'board'}", quiet=True)
 
 
 def demo(
@@ -87,8 +92,8 @@ def demo(
     fitted = _look_around(story, scenes, "fitted")
     taught = _teach(story)
     after = _look_around(story, scenes, "after")
-    minutes = time.monotonic() - started
-    facts = _facts(story, release, taught, {"before": before, "fitted": fitted, "after": after}, minutes)
+    views = {"before": before, "fitted": fitted, "after": after}
+    facts = _facts(story, release, taught, views, time.monotonic() - started)
     picture = out / "before-after.png"
     readings = [
         Reading("before", before.scenes),
@@ -96,8 +101,8 @@ def demo(
         Reading(f"{SIGN} taught", after.scenes),
     ]
     caption = (
-        f"{len(digits.test.targets)} test digits on paper: {before.paper:.1f} % read right before, {fitted.paper:.1f} % "
-        f"with the look, {after.paper:.1f} % after the lessons"
+        f"{len(digits.test.targets)} test digits on paper: {before.paper:.1f} % read right before, "
+        f"{fitted.paper:.1f} % with the look, {after.paper:.1f} % after the lessons"
     )
     title = "Trained on white ink on black. Taught on the board to read paper, and a new sign."
     before_after_picture(picture, title, caption, scenes, readings, np.random.default_rng(seed))
@@ -159,7 +164,7 @@ def _pick(targets: NDArray[np.int64], target: int, index: int) -> int:
 
 def _write(path: Path, picture: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, 95]):
+    if not cv2.imwrite(str(path), picture):  # JPEG quality 95, OpenCV's default
         raise BoardError(f"{path} could not be written", "room on the disk", "free some")
 
 
