@@ -14,15 +14,24 @@ from edge.contract.spec import ModelSpec
 def decode_picture(path: str) -> np.ndarray:
     """The picture in the file at `path`: (H, W, 3) uint8 BGR. Raises InputError if it cannot be read."""
     try:
-        data = np.fromfile(path, np.uint8)
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         raise InputError(
             "the picture {}: {}".format(path, error.strerror), "a readable file", "check the path"
         ) from None
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    return decode_bytes(data, path)
+
+
+def decode_bytes(data: bytes, name: str) -> np.ndarray:
+    """The picture in a file's content, as decode_picture gives it; `name` is for the error."""
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:  # a header that promises more pixels than OpenCV will ever decode
+        picture = None
     if picture is None:
         raise InputError(
-            "{} is no picture that OpenCV can read".format(path),
+            "{} is no picture that OpenCV can read".format(name),
             "a whole JPEG, PNG, BMP or WebP",
             "remove or replace it",
         )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,15 +53,12 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _decode(name: str, read: Read) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 BGR, as `edge.preprocess.decode_picture` gives it. Raises InputError if it is unreadable."""
+    """(H, W, 3) uint8 BGR. Raises InputError if it is unreadable."""
     try:
-        data = np.frombuffer(read(name), np.uint8)
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, cv2.error):
-        picture = None
-    if picture is None:
-        raise InputError(f"{name} cannot be read", "a whole picture of up to 64 MiB", "remove or replace it")
-    return np.asarray(picture, np.uint8)
+        data = read(name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError):
+        data = b""
+    return np.asarray(decode_bytes(data, name), np.uint8)
 
 
 def _arrange(names: Iterable[str], read: Read, source: str) -> RawData:

@@ -1,6 +1,7 @@
 """Camera bytes to model bytes: the same on every machine and OpenCV version."""
 
 import hashlib
+import zlib
 
 import cv2
 import numpy as np
@@ -99,3 +100,12 @@ def test_a_file_that_is_no_picture_gets_one_line_with_its_name(tmp_path, content
         decode_picture(str(path))
     with pytest.raises(InputError, match=r"gone\.jpg"):
         decode_picture(str(tmp_path / "gone.jpg"))
+
+
+def test_a_header_that_promises_endless_pixels_gets_one_line_too(tmp_path):
+    content = bytearray(cv2.imencode(".png", _noise(8, 8, 3))[1].tobytes())
+    content[16:24] = (100000).to_bytes(4, "big") * 2
+    content[29:33] = (zlib.crc32(bytes(content[12:29])) & 0xFFFFFFFF).to_bytes(4, "big")
+    (tmp_path / "vast.png").write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"vast\.png"):
+        decode_picture(str(tmp_path / "vast.png"))
