@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.contract.errors import InputError
+from edge.preprocess import decode_bytes
 from train.raw import PARTS, RawData, RawPart, check_labels
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
