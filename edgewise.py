@@ -9,15 +9,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from edge.contract.errors import EdgewiseError
+from edge.contract.errors import EdgewiseError, UsageError
 from edge.contract.results import Outcome
+
+if TYPE_CHECKING:
+    import typer
 
 
 class Verb(NamedTuple):
@@ -43,8 +41,6 @@ BOARD = {  # run by the board's own runtime: python3 -m edge VERB
     "learned": "List what was taught.",
 }
 
-_error_console = Console(stderr=True, highlight=False)
-
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
@@ -54,9 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     wanted = next((a for a in arguments if not a.startswith("-")), None)
     try:
         if wanted in BOARD:
-            from deploy.launch import launch
-
-            return launch(arguments)
+            return on_board(arguments)
         app = build_app(None if "_EDGEWISE_COMPLETE" in os.environ else wanted)
         app(arguments, prog_name="edgewise")
     except Exception as error:
@@ -66,8 +60,21 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def build_app(wanted: str | None) -> typer.Typer:
+def on_board(arguments: list[str]) -> int:
+    """Starts the board's own command, which takes the rest; only its help is the same without a board."""
+    if "--help" in arguments or "-h" in arguments:
+        from edge.__main__ import main as board_main
+
+        return board_main(["--board", "", *arguments])
+    from deploy.launch import launch
+
+    return launch(arguments)
+
+
+def build_app(wanted: str | None) -> "typer.Typer":
     """The Typer application. Only the module of the `wanted` verb is imported; every verb's when it is None."""
+    import typer
+
     app = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -90,6 +97,8 @@ def load(target: str) -> Callable[..., Outcome]:
 
 def command(function: Callable[..., Outcome]) -> Callable[..., None]:
     """`function` as a command: with --json and --debug, its progress drawn, its Outcome printed."""
+    import typer
+
     signature = inspect.signature(function)
     takes_progress = "progress" in signature.parameters
 
@@ -120,13 +129,17 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     """Gives `progress(stage, step, steps)`: a bar a stage on a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (
         TextColumn("{task.description:>10}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=_error_console, disable=not sys.stderr.isatty()) as bars:
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
         tasks: dict[str, Any] = {}
 
         def progress(stage: str, step: int, steps: int) -> None:
@@ -139,6 +152,10 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
 def report_error(error: Exception, json_wanted: bool) -> int:
     """One line on stderr, and with --json one object on stdout. Returns the exit code."""
+    if isinstance(error, ModuleNotFoundError):
+        error = UsageError(
+            f"{error.name} is not installed", "edgewise's desktop part", "pip install 'edgewise[desktop]'"
+        )
     if isinstance(error, EdgewiseError):
         fields = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
         line, code = str(error), error.exit_code

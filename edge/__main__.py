@@ -11,6 +11,7 @@ import warnings
 from edge.board import Board
 from edge.contract.errors import EdgewiseError
 
+_EXAMPLE = "Example: edgewise {}. At the desk, --board local:DIR names the board; local:board is the default."
 _LEARNING = ("run", "teach", "fit", "forget", "learned")
 
 
@@ -73,26 +74,26 @@ def _parser():
 
 
 def _add_learning(add):
-    run = add("run", "Classify a camera, a film or a folder of pictures.", epilog="example: edgewise run 0 --show")
+    run = add("run", "Classify a camera, a film or a folder of pictures.", epilog=_EXAMPLE.format("run 0 --show"))
     run.add_argument("source", help="a camera (0, /dev/video1), a film, a picture or a folder of pictures")
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
     run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
-    teach = add("teach", "Teach a label from pictures.", epilog="example: edgewise teach --label cup cups/")
+    teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
     teach.add_argument("--label", required=True, help="what they show: a new class, or one that is known")
     teach.add_argument("--keep-pictures", action="store_true", help="keep them, so that a new look can read them again")
-    fit = add("fit", "Fit the camera's look from a few of its pictures.", epilog="example: edgewise fit snapshots/")
+    fit = add("fit", "Fit the camera's look from a few of its pictures.", epilog=_EXAMPLE.format("fit snapshots/"))
     fit.add_argument("pictures", nargs="+", help="pictures of different things, or folders of them")
     fit.add_argument("--labelled", action="store_true", help="each picture's folder is its label")
-    forget = add("forget", "Take back what was taught.", epilog="example: edgewise forget --last")
+    forget = add("forget", "Take back what was taught.", epilog=_EXAMPLE.format("forget --last"))
     which = forget.add_mutually_exclusive_group(required=True)
     which.add_argument("--last", action="store_true", help="the last lesson")
     which.add_argument("--label", help="every example of a label")
     which.add_argument("--id", type=int, nargs="+", help="examples, by the numbers that `learned` lists")
     which.add_argument("--look", action="store_true", help="the camera's look")
     which.add_argument("--everything", action="store_true", help="all examples and looks")
-    add("learned", "List what was taught, and what it does.")
+    add("learned", "List what was taught, and what it does.", epilog=_EXAMPLE.format("learned"))
 
 
 def _add_installing(add):

@@ -70,7 +70,7 @@ def _sinks(stack: contextlib.ExitStack, options: argparse.Namespace, source: Any
 
     def show(image: Any, result: FrameResult) -> bool:
         drawn = draw(image, result, size)
-        if film:
+        while film and film.frames <= result.sequence:  # more than once after a gap, so that the film keeps time
             film.write(drawn)
         return window.show(drawn) if window else True
 

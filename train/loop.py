@@ -59,8 +59,8 @@ def train(
     """Trains on `data.train` and leaves the run in `folder`. The last epoch's averaged weights are the result.
 
     device: "cpu" or "cuda", by default the GPU if there is one. progress gets the step and the number of steps. Raises
-    UsageError for a folder that holds something else, FormatError for a damaged checkpoint, GateError if the loss is no
-    longer finite.
+    UsageError for a folder that holds something else or a device that is not there, FormatError for a damaged
+    checkpoint, GateError if the loss is no longer finite.
     """
     height, width, channels = data.train.pixels.shape[1:]
     classes = len(data.labels)

@@ -246,7 +246,11 @@ def _plainly(facts: dict[str, Any], scenes: list[Scene], after: Views) -> list[s
     wrong = [scene.label for scene, read in zip(scenes, after.scenes, strict=True) if scene.label != read]
     if wrong:
         lines.append(f"not cured: the scenes {', '.join(wrong)}")
-    lost = facts["views"]["before"]["original"] - after.original
-    if lost > 0:
-        lines.append(f"the price: {lost:.2f} points of the original digits")
+    for what, before in (
+        ("paper", facts["views"]["fitted"]["paper"]),
+        ("original", facts["views"]["before"]["original"]),
+    ):
+        lost = before - getattr(after, what)
+        if lost > 0:
+            lines.append(f"the price of teaching: {lost:.2f} points of the {what} digits")
     return lines
