@@ -2,7 +2,7 @@
 
 u8     for CPUs: uint8 with zero point 128, ReLU and ReLU6 as Clip on the codes, int32 bias, the pixels as input
 s8     for TensorRT with INT8: int8 with zero point 0, float bias, Q/DQ on both inputs of an add, float input
-float  for TensorRT in FP16: the s8 file without Q/DQ
+float  for TensorRT in FP16: the s8 file without Q/DQ, but with Clip where a code would saturate
 
 The two TensorRT files take (pixel - 128) with an input scale of 1 and hold the first weights divided by 128: a power of
 two, so the numbers stay the same.
@@ -117,7 +117,12 @@ class _S8:
         return self.graph.conv(layer, self.value(layer.source, layer.name), weight, bias)
 
     def activation(self, layer: IntegerLayer, total: str) -> None:
-        self._quantize(_float_activation(self.graph, layer, total), layer.name)
+        if layer.activation == "relu":
+            total = self.graph.node("Relu", [total], layer.name + ".relu")
+        elif layer.activation == "relu6":
+            bounds = [self.graph.constant("zero.float", np.float32(0)), self.graph.constant("six.float", np.float32(6))]
+            total = self.graph.node("Clip", [total, *bounds], layer.name + ".relu6")
+        self._quantize(total, layer.name)
 
     def _scale(self, tensor: str) -> str:
         scale = np.float32(1) if tensor == INPUT else self.integers.scale_of(tensor)
@@ -129,7 +134,7 @@ class _S8:
 
 
 class _Float:
-    """The same weights and biases, nothing rounded at run time."""
+    """The same weights and biases, nothing rounded at run time; what saturated in training saturates here too."""
 
     def __init__(self, integers: Integers) -> None:
         self.graph, self.integers = _Graph(), integers
@@ -148,7 +153,12 @@ class _Float:
         return self.graph.conv(layer, self.value(layer.source, layer.name), weight, bias)
 
     def activation(self, layer: IntegerLayer, total: str) -> None:
-        self.tensors[layer.name] = _float_activation(self.graph, layer, total)
+        low, high = code_range(layer.activation, float(layer.scale))
+        bounds = [
+            self.graph.constant(f"{layer.name}.{side}", np.float32(code * layer.scale))
+            for side, code in (("low", low), ("high", high))
+        ]
+        self.tensors[layer.name] = self.graph.node("Clip", [total, *bounds], layer.name + ".clip")
 
 
 _FORMS: dict[str, Callable[[Integers], _U8 | _S8 | _Float]] = {"u8": _U8, "s8": _S8, "float": _Float}
@@ -188,15 +198,6 @@ def _write_layers(integers: Integers, form: str, layers: tuple[IntegerLayer, ...
             total = writer.conv(layer)
         writer.activation(layer, total)
     return writer
-
-
-def _float_activation(graph: _Graph, layer: IntegerLayer, total: str) -> str:
-    if layer.activation == "none":
-        return total
-    if layer.activation == "relu":
-        return graph.node("Relu", [total], layer.name + ".relu")
-    bounds = [graph.constant("zero.float", np.float32(0)), graph.constant("six.float", np.float32(6))]
-    return graph.node("Clip", [total, *bounds], layer.name + ".relu6")
 
 
 def _save(graph: _Graph, spec: ModelSpec, form: str, outputs: list[onnx.ValueInfoProto], path: Path) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from quantize.fake import code_range
 from quantize.integers import Float32, IntegerAdd, IntegerConv, Integers
-from quantize.plan import INPUT, activate
+from quantize.plan import INPUT
 
 _ZERO_POINT = 128
 _EXACT_FLOAT32 = 1 << 24
@@ -47,7 +47,7 @@ def reference_features(integers: Integers, pixels: NDArray[np.uint8], batch: int
 
 @torch.no_grad()
 def float_features(integers: Integers, pixels: NDArray[np.uint8]) -> Float32:
-    """Features of the float file: the same weights and biases, no activation rounded."""
+    """Features of the float file: the same weights and biases, no activation rounded, each within its codes' range."""
     values = {INPUT: (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - _ZERO_POINT) / _ZERO_POINT}
     for layer in integers.layers:
         if isinstance(layer, IntegerConv):
@@ -56,7 +56,8 @@ def float_features(integers: Integers, pixels: NDArray[np.uint8]) -> Float32:
             value = F.conv2d(values[layer.source], weight, bias, layer.stride, layer.padding, 1, layer.groups)
         else:
             value = values[layer.sources[0]] + values[layer.sources[1]]
-        values[layer.name] = activate(value, layer.activation)
+        low, high = code_range(layer.activation, float(layer.scale))
+        values[layer.name] = value.clamp(low * float(layer.scale), high * float(layer.scale))
     features: Float32 = values[integers.layers[-1].name].mean((2, 3)).numpy()
     return features
 
