@@ -7,6 +7,8 @@ from torch.nn import functional as F
 from quantize.lsq import CODE_MAX, INPUT_SCALE, mse_scale, quantize
 from quantize.plan import INPUT, Activation, Conv, Layer, Plan, activate, sources
 
+_SMALLEST_SCALE = 1e-5
+_BIAS_STEPS = 1 << 22  # that a bias may have at most when its scale is set, a quarter of what integers.py accepts
 _CALIBRATION_VALUES = 1 << 18  # a tensor's values that its first scale is fitted to
 
 
@@ -60,6 +62,18 @@ class FakeQuant(nn.Module):
                 scale = 2.0 ** torch.round(torch.log2(scale))
             self.scales[layer.name].copy_(scale)
             values[layer.name] = self._quantized(layer, value)
+        self.bound_scales()
+
+    @torch.no_grad()
+    def bound_scales(self) -> None:
+        """Keeps scales above 0, and coarse enough for biases: a dead channel's weights ask for a step of nothing."""
+        for scale in self.scales.values():
+            scale.clamp_(min=_SMALLEST_SCALE)
+        for layer in self.plan.layers:
+            if isinstance(layer, Conv):
+                smallest = self.biases[layer.name].abs() / (self.scale_of(layer.source) * _BIAS_STEPS)
+                scale = self.weight_scales[layer.name]
+                scale.copy_(torch.maximum(scale, smallest.view(-1, 1, 1, 1).clamp_min(_SMALLEST_SCALE / CODE_MAX)))
 
     def scale_parameters(self) -> list[nn.Parameter]:
         """The scales to train: all but the last activation's, which stays a power of two."""

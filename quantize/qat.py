@@ -15,8 +15,6 @@ from quantize.plan import make_plan
 from quantize.recipe import QatRecipe
 from train.network import to_input
 
-_SMALLEST_SCALE = 1e-5
-
 
 def fine_tune(
     network: nn.Module,
@@ -55,8 +53,7 @@ def fine_tune(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if step < freeze_at:
-            for scale in scales:
-                scale.data.clamp_(min=_SMALLEST_SCALE)
+            model.bound_scales()
         progress(step + 1, steps, loss.item())
     return model.eval()
 

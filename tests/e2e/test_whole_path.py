@@ -38,7 +38,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, digits: object) -> Path:
     """A folder with a run, its release, a flashed board and a film of paper digits."""
     folder = tmp_path_factory.mktemp("world")
     edgewise("train", "digits", "--out", folder / "run", "--epochs", "12")
-    edgewise("quantize", folder / "run")
+    recipe = (ROOT / "quantize" / "qat.yaml").read_text().replace("min_steps: 150", "min_steps: 30")
+    (folder / "qat.yaml").write_text(recipe)
+    edgewise("quantize", folder / "run", "--recipe", folder / "qat.yaml")
     edgewise("keygen", folder / "mine")
     edgewise("pack", folder / "run", "--key", folder / "mine.key", "--out", folder / "one.edge")
     edgewise("flash", folder / "one.edge", f"local:{folder / 'board'}", "--trust", folder / "mine.pub")
@@ -48,7 +50,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, digits: object) -> Path:
     for part, count in (("train", 40), ("test", 40)):
         pictures = getattr(digits, part)
         for i in range(count):
-            path = folder / part / digits.labels[pictures.targets[i]] / f"{i}.png"
+            label = digits.labels[pictures.targets[i]]
+            path = folder / part / label / f"{i}.png" if part == "train" else folder / part / f"{label}-{i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), paper(pictures.pixels[i, ..., 0], rng))
     return folder
@@ -88,16 +91,13 @@ def test_a_film_run_from_the_board_reads_frame_for_frame_what_the_onnx_file_read
 
 
 def accuracy(frames: list[dict]) -> float:
-    return float(np.mean([Path(f["name"]).parent.name == f["label"] for f in frames]))
+    return float(np.mean([f["name"].split("-")[0] == f["label"] for f in frames]))
 
 
 @pytest.mark.slow
 def test_lessons_cure_paper_add_a_class_and_are_taken_back_exactly(world: Path) -> None:
     def paper_read() -> list[dict]:
-        found = []
-        for folder in sorted((world / "test").iterdir()):
-            found += [f | {"name": f"{folder.name}/x"} for f in on_board(world, "run", folder)]
-        return found
+        return on_board(world, "run", world / "test")
 
     before = paper_read()
     (fitted,) = on_board(world, "fit", world / "train", "--labelled")
