@@ -61,7 +61,7 @@ class LocalBoard:
             done = subprocess.run(
                 command,
                 cwd=runtime,
-                env={"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": str(runtime)},
+                env={"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": str(runtime), "LC_ALL": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 check=False,

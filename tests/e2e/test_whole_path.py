@@ -185,3 +185,13 @@ def test_bad_input_gets_one_clear_line_and_the_right_exit_code(
     lines = done.stderr.splitlines()
     assert (done.returncode, len(lines)) == (code, 1), done.stderr
     assert said in lines[0]
+
+
+@pytest.mark.slow
+def test_a_label_in_any_script_is_taught_on_a_board_without_a_locale(world: Path) -> None:
+    cv2.imwrite(str(world / "été.png"), np.full((64, 64, 3), 90, np.uint8))
+    launcher = [str(world / "board" / "edgewise"), "teach", "--label", "猫", str(world / "été.png"), "--json"]
+    environment = {"PATH": "/usr/bin:/bin", "EDGEWISE_PYTHON": sys.executable}
+    done = subprocess.run(launcher, env=environment, capture_output=True, check=True)
+    assert json.loads(done.stdout)["label"] == "猫"
+    on_board(world, "forget", "--label", "猫")
