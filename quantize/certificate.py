@@ -70,7 +70,7 @@ def measure(
 
 
 def certificate(measured: Measured, model: FakeQuant, integers: Integers, test: Pictures) -> dict[str, Any]:
-    """report.json without files, machine and verdict: keys as docs/package-format.md names them."""
+    """report.json without files, machine and verdict: its keys are listed in docs/architecture.md."""
     targets = test.targets
     qat = measured.logits["qat"].argmax(1)
     same = int((measured.features == measured.reference).all(1).sum())
