@@ -25,12 +25,15 @@ class Verb(NamedTuple):
 
 DESK = {
     "train": Verb("train.verbs:train", "Train a network on a folder of pictures."),
+    "import": Verb("train.verbs:import_weights", "Make a run of weights trained elsewhere, without pictures."),
     "quantize": Verb("quantize.verbs:quantize", "Turn a trained run into INT8 and prove the match."),
+    "verify": Verb("quantize.verify:verify", "Make every figure of a certificate again, from the files alone."),
     "keygen": Verb("deploy.verbs:keygen", "Make a key pair for signing releases."),
     "pack": Verb("deploy.verbs:pack", "Sign a quantized run into one release file."),
     "flash": Verb("deploy.verbs:flash", "Install a release on a board."),
     "status": Verb("deploy.verbs:status", "Say what a board runs."),
     "rollback": Verb("deploy.verbs:rollback", "Go back to the release that ran before."),
+    "bench": Verb("bench.verbs:bench", "Measure the claims, beside the public tools."),
     "demo": Verb("train.demo.story:demo", "The whole story on this machine, in two minutes."),
 }
 BOARD = {  # run by the board's own runtime: python3 -m edge VERB

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -23,29 +23,42 @@ Read = Callable[[str], bytes]  # the file of that name
 
 def read_folder(folder: Path) -> RawData:
     """The pictures under `folder`. Raises InputError if it holds none in the layout."""
-    root = folder.resolve()
-    names = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    return _arrange(names, lambda name: (root / name).read_bytes(), str(root))
+    names, read = list_folder(folder)
+    return _arrange(names, read, str(folder.resolve()))
 
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[RawData]:
-    """The pictures in the zip at `path`, read by member in memory while it is open: nothing is extracted.
+    """The pictures in the zip at `path` while it is open. Raises InputError as `list_zip`, or for another layout."""
+    with list_zip(path) as (names, read):
+        yield _arrange(names, read, str(path.resolve()))
 
-    Raises InputError for what is no whole zip, holds too much, is encrypted, or is not in the layout.
+
+def list_folder(folder: Path) -> tuple[list[str], Read]:
+    """The pictures under `folder` in the order of their names, relative to it, and what reads one."""
+    root = folder.resolve()
+    names = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    return sorted(filter(_is_picture, names)), lambda name: (root / name).read_bytes()
+
+
+@contextmanager
+def list_zip(path: Path) -> Iterator[tuple[list[str], Read]]:
+    """The pictures in the zip at `path` in order, read by member in memory while it is open: nothing is extracted.
+
+    Raises InputError for what is no whole zip, holds too much or is encrypted.
     """
     source = str(path.resolve())
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{source} is no whole zip ({error})", "a zip of class folders", "copy it again") from None
+        raise InputError(f"{source} is no whole zip ({error})", "a zip of pictures", "copy it again") from None
     with archive:
         members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
         if len(members) > MAX_ZIP_MEMBERS:
             raise InputError(f"{source} has {len(members)} files", f"at most {MAX_ZIP_MEMBERS}", "unpack it")
         if any(info.flag_bits & 1 for info in members.values()):
             raise InputError(f"{source} is encrypted", "a zip without a password", "make it again without one")
-        yield _arrange(members, lambda name: _read_member(archive, members[name]), source)
+        yield sorted(filter(_is_picture, members)), lambda name: _read_member(archive, members[name])
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
@@ -53,7 +66,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     return archive.read(member) if member.file_size <= MAX_PICTURE_BYTES else b""
 
 
-def _decode(name: str, read: Read) -> NDArray[np.uint8]:
+def decode(name: str, read: Read) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 BGR. Raises InputError if it is unreadable."""
     try:
         data = read(name)
@@ -62,9 +75,8 @@ def _decode(name: str, read: Read) -> NDArray[np.uint8]:
     return np.asarray(decode_bytes(data, name), np.uint8)
 
 
-def _arrange(names: Iterable[str], read: Read, source: str) -> RawData:
+def _arrange(pictures: list[str], read: Read, source: str) -> RawData:
     """Makes parts and classes of file names."""
-    pictures = sorted(filter(_is_picture, names))
     if not pictures:
         raise InputError(f"{source} holds no pictures", _LAYOUT, "add some, as " + ", ".join(SUFFIXES))
     placed, skipped = _place(pictures)
@@ -101,7 +113,7 @@ def _place(pictures: list[str]) -> tuple[dict[str, list[tuple[str, str]]], tuple
 
 def _part(pairs: list[tuple[str, str]], index: dict[str, int], read: Read) -> RawPart:
     targets = np.array([index[label] for label, _ in pairs], np.int64)
-    return RawPart(targets, lambda i: _decode(pairs[i][1], read), lambda i: pairs[i][1])
+    return RawPart(targets, lambda i: decode(pairs[i][1], read), lambda i: pairs[i][1])
 
 
 def _is_picture(name: str) -> bool:

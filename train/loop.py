@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,11 +26,16 @@ from edge.contract.spec import ModelSpec
 from train.augment import make_augment
 from train.checkpoint import EpochMetrics, State, read_checkpoint, write_checkpoint
 from train.data import DataSet, Progress
-from train.network import NETWORKS, build_network, to_input
+from train.freeze import freeze, set_training
+from train.memory import keep_freed_memory
+from train.network import build_network, count_features, to_input
 from train.predict import evaluate
+from train.pretrained import border_error, load_pretrained
 from train.recipe import Recipe
 from train.run_folder import CHECKPOINT, METRICS, MODEL, REPORT, TENSORBOARD, begin_run, json_bytes
 from train.tensors import write_tensors
+
+_BORDER_PICTURES = 32
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class TrainReport:
     parameters: int
     counts: dict[str, int]  # pictures by part
     skipped: tuple[str, ...]
+    border_error: float | None  # of pretrained weights, before training: in standard deviations of a feature
 
 
 def train(
@@ -64,12 +71,15 @@ def train(
     """
     height, width, channels = data.train.pixels.shape[1:]
     classes = len(data.labels)
-    spec = ModelSpec(recipe.network, height, width, channels, NETWORKS[recipe.network], classes)
     where = _choose_device(device)
-    begin_run(folder, recipe, spec, data, resume)
+    keep_freed_memory()
+    network = begin_network(recipe, channels, classes, (height, width))
+    features = count_features(network, channels, (height, width))
+    error = border_error(network, data.val.pixels[:_BORDER_PICTURES]) if recipe.pretrained else None
+    begin_run(folder, recipe, ModelSpec(recipe.network, height, width, channels, features, classes), data, resume)
     pictures = len(data.train.targets)
     epochs = recipe.epochs_for(pictures)
-    state = _start(recipe, channels, classes, epochs * recipe.steps_per_epoch(pictures), where)
+    state = _start(network, recipe, epochs * recipe.steps_per_epoch(pictures), where)
     if resume and (folder / CHECKPOINT).exists():
         read_checkpoint(folder / CHECKPOINT, state)
     with SummaryWriter(str(folder / TENSORBOARD), purge_step=state.epoch + 1) as board:
@@ -83,7 +93,7 @@ def train(
                 board.add_scalar(name, getattr(metrics, name), metrics.epoch)
             if on_epoch:
                 on_epoch(metrics)
-    return _finish(state, data, recipe, folder, where)
+    return _finish(state, data, recipe, folder, where, error)
 
 
 def _choose_device(name: str | None) -> torch.device:
@@ -93,10 +103,18 @@ def _choose_device(name: str | None) -> torch.device:
     return torch.device(name or there[0])
 
 
-def _start(recipe: Recipe, channels: int, classes: int, steps: int, device: torch.device) -> State:
+def begin_network(recipe: Recipe, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
+    """The network before its first step, by the recipe's seed: fresh, or with ImageNet weights, and partly frozen."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(recipe.seed)
-        network = build_network(recipe.network, channels, classes)
+        network = build_network(recipe.network, channels, classes, size)
+    if recipe.pretrained:
+        load_pretrained(network, recipe.network)
+    freeze(network, recipe.frozen_share)
+    return network
+
+
+def _start(network: nn.Module, recipe: Recipe, steps: int, device: torch.device) -> State:
     # channels_last: a step took 0.7 of the time on a CPU, and tensor cores want it
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     decay = 1 - 1 / max(1.0, recipe.ema_share * steps)
@@ -106,8 +124,9 @@ def _start(recipe: Recipe, channels: int, classes: int, steps: int, device: torc
 
 
 def _make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    weights = [p for p in network.parameters() if p.ndim > 1]
-    rest = [p for p in network.parameters() if p.ndim <= 1]  # biases and batch normalisation, which are not decayed
+    trained = [p for p in network.parameters() if p.requires_grad]
+    weights = [p for p in trained if p.ndim > 1]
+    rest = [p for p in trained if p.ndim <= 1]  # biases and batch normalisation, which are not decayed
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, recipe.learning_rate, (recipe.momentum, 0.999))
@@ -121,27 +140,36 @@ def _train_epoch(state: State, data: DataSet, recipe: Recipe, epochs: int, progr
     first, total = state.epoch * per_epoch, epochs * per_epoch
     augment = make_augment(recipe.augmentation, recipe.seed, first)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp and _has_bfloat16(device))
-    state.network.train()
+    set_training(state.network, recipe.frozen_norms)
     losses = 0.0
-    for step, chosen in enumerate(_batches(len(data.train.targets), recipe, state.epoch), first):
-        rate = learning_rate(recipe, step, total)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        pixels = augment(torch.from_numpy(data.train.pixels[chosen]).to(device))
-        targets = torch.from_numpy(data.train.targets[chosen]).to(device)
-        with autocast:
-            _, logits = state.network(to_input(pixels))
-            loss = cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
-        losses += _finite(loss, state.epoch + 1, step)
-        state.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        state.optimizer.step()
-        state.average.update_parameters(state.network)
-        if progress:
-            progress(step + 1, total)
+    with _seeded(recipe.seed, state.epoch, device):
+        for step, chosen in enumerate(_batches(len(data.train.targets), recipe, state.epoch), first):
+            rate = learning_rate(recipe, step, total)
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate
+            pixels = augment(torch.from_numpy(data.train.pixels[chosen]).to(device))
+            targets = torch.from_numpy(data.train.targets[chosen]).to(device)
+            with autocast:
+                _, logits = state.network(to_input(pixels))
+                loss = cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+            losses += _finite(loss, state.epoch + 1, step)
+            state.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            state.optimizer.step()
+            state.average.update_parameters(state.network)
+            if progress:
+                progress(step + 1, total)
     accuracy = evaluate(state.average, data.val)
     seconds = state.seconds + time.monotonic() - started
     return EpochMetrics(state.epoch + 1, losses / per_epoch, rate, accuracy, seconds)
+
+
+@contextmanager
+def _seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """An epoch's own random numbers, for dropout; the global generators are as before afterwards."""
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
+        torch.manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
+        yield
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
@@ -174,7 +202,9 @@ def _has_bfloat16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _finish(state: State, data: DataSet, recipe: Recipe, folder: Path, device: torch.device) -> TrainReport:
+def _finish(
+    state: State, data: DataSet, recipe: Recipe, folder: Path, device: torch.device, error: float | None
+) -> TrainReport:
     """Writes the averaged weights and the report. Measured on the CPU: what is said is what `load_run` gives."""
     network = state.average.module.cpu()
     parts = data.parts
@@ -188,6 +218,7 @@ def _finish(state: State, data: DataSet, recipe: Recipe, folder: Path, device: t
         parameters=sum(p.numel() for p in network.parameters()),
         counts={name: len(part.targets) for name, part in parts.items()},
         skipped=data.skipped,
+        border_error=error,
     )
     write_tensors(folder / MODEL, network.state_dict())
     write_whole(str(folder / REPORT), json_bytes(asdict(report)))

@@ -1,16 +1,26 @@
-"""The networks: layers that quantize exactly, from camera bytes to features and logits.
+"""The networks by name: a registry, and the one arithmetic from camera bytes to a network's input.
 
-Only operations with an integer form are used: Conv2d without bias, BatchNorm2d, ReLU, +, a global average and a Linear.
-The last map has an eighth of the input's sides; where these are powers of two, an average of integers is exact in
-float32, whatever the order of the sum (4 x 4 for 32 x 32).
+Every network is an nn.Module that maps (N, C, H, W) float32 to (features, logits) and that torch.fx traces into
+convolutions, batch norms, ReLUs and their like (docs/architecture.md has the list that quantization plans).
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from edge.contract.errors import UsageError
+from train import backbones, efficientnet, resnet, user_network
 
-NETWORKS = {"resnet-s": 64}  # features by name
+Size = tuple[int, int]  # height, width
+
+_BUILDERS: dict[str, Callable[[int, int, Size], nn.Module]] = {
+    "resnet-s": lambda channels, classes, _: resnet.ResidualNetwork(channels, classes),
+    **{name: efficientnet.builder(scaling) for name, scaling in efficientnet.SCALINGS.items()},
+    **{name: backbones.builder(name) for name in backbones.NETWORKS},
+}
+NETWORKS = tuple(_BUILDERS)
+EXPECTED_NAMES = f"one of {', '.join(NETWORKS)}, or your own as package.module:function"
 
 
 def to_input(pixels: Tensor) -> Tensor:
@@ -18,61 +28,23 @@ def to_input(pixels: Tensor) -> Tensor:
     return (pixels.permute(0, 3, 1, 2).float() - 128) / 128
 
 
-def build_network(name: str, channels: int, classes: int) -> nn.Module:
+def build_network(name: str, channels: int, classes: int, size: Size) -> nn.Module:
     """A network with fresh weights: (N, channels, H, W) float32 -> features (N, D), logits (N, classes), both float32.
 
-    torch.fx can trace it. Raises UsageError for an unknown name.
+    name: one of NETWORKS, or `package.module:function`, a user's own (train/user_network.py). size: (height, width) of
+    the input, on which TensorFlow's padding depends. torch.fx can trace it. Raises UsageError for an unknown name.
     """
-    if name not in NETWORKS:
-        raise UsageError(f"the network {name!r}", "one of " + ", ".join(NETWORKS), "name one of these in the recipe")
-    return ResidualNetwork(channels, classes, NETWORKS[name])
+    if name in _BUILDERS:
+        return _BUILDERS[name](channels, classes, size)
+    if ":" in name:
+        return user_network.build(name, channels, classes, size)
+    raise UsageError(f"the network {name!r}", EXPECTED_NAMES, "name one of these")
 
 
-class ResidualNetwork(nn.Module):
-    """`resnet-s`: a 3x3 stem and four basic residual blocks (arXiv 1512.03385).
-
-    The stem halves the map at once: at full size its batch normalisation alone took a fifth of a training step.
-    """
-
-    def __init__(self, channels: int, classes: int, features: int) -> None:
-        super().__init__()
-        self.stem = normalised_convolution(channels, 16, 3, 2)
-        self.relu = nn.ReLU()
-        self.blocks = nn.Sequential(
-            ResidualBlock(16, 32, 2),
-            ResidualBlock(32, 32, 1),
-            ResidualBlock(32, features, 2),
-            ResidualBlock(features, features, 1),
-        )
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(features, classes)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.blocks(self.relu(self.stem(x)))
-        features = torch.flatten(self.pool(x), 1)
-        return features, self.classifier(features)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around which the input goes unchanged, or through a 1x1 one where the shape changes."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.first = normalised_convolution(inputs, outputs, 3, stride)
-        self.first_relu = nn.ReLU()
-        self.second = normalised_convolution(outputs, outputs, 3, 1)
-        same_shape = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if same_shape else normalised_convolution(inputs, outputs, 1, stride)
-        self.relu = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.second(self.first_relu(self.first(x))) + self.shortcut(x)
-        return self.relu(y)  # type: ignore[no-any-return]
-
-
-def normalised_convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
-    """A convolution that keeps the map's size at stride 1, and its batch normalisation."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-    )
+def count_features(network: nn.Module, channels: int, size: Size) -> int:
+    """D, found by running the network once on zeros."""
+    was_training = network.training
+    with torch.no_grad():
+        features, _ = network.eval()(torch.zeros(1, channels, *size))
+    network.train(was_training)
+    return int(features.shape[1])

@@ -10,9 +10,14 @@ from train.network import to_input
 
 
 def predict(
-    network: nn.Module, pixels: NDArray[np.uint8], batch: int = 500
+    network: nn.Module, pixels: NDArray[np.uint8], batch: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(N, H, W, C) uint8 -> features (N, D) and logits (N, classes), both float32, in evaluation mode."""
+    """(N, H, W, C) uint8 -> features (N, D) and logits (N, classes), both float32, in evaluation mode.
+
+    batch: pictures at a time, by default 500, or as many large ones as have 2 million pixels: memory stays bounded.
+    """
+    height, width = pixels.shape[1:3]
+    batch = batch or max(1, min(500, 2_000_000 // (height * width)))
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
@@ -27,7 +32,7 @@ def predict(
     return np.concatenate(features), np.concatenate(logits)
 
 
-def evaluate(network: nn.Module, pictures: Pictures, batch: int = 500) -> float:
+def evaluate(network: nn.Module, pictures: Pictures, batch: int | None = None) -> float:
     """The share of pictures, 0 to 1, whose highest logit is their target's."""
     _, logits = predict(network, pictures.pixels, batch)
     return float((logits.argmax(1) == pictures.targets).mean())

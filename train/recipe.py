@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ import yaml
 
 from edge.contract.errors import UsageError
 from train.augment import Augmentation
-from train.network import NETWORKS
+from train.network import EXPECTED_NAMES, NETWORKS
+from train.pretrained import SOURCES
 
 DEFAULT_RECIPE = "default"
 _FOLDER = Path(__file__).parent / "recipes"
+_PRETRAINED = ", ".join(SOURCES)
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,11 @@ class Recipe:
     Raises UsageError for a field of another type or out of bounds.
     """
 
-    network: str
-    height: int  # pixels, a power of two, so that the last map averages exactly (train/network.py)
+    network: str  # a name of train/network.py, or package.module:function
+    pretrained: bool  # begins with ImageNet weights
+    frozen_share: float  # of the layers with weights, from the input on: they do not train, and cost only a forward
+    frozen_norms: bool  # every batch norm keeps the statistics that it begins with
+    height: int  # pixels
     width: int
     epochs: int  # at least so many, and on a small set
     min_steps: int  # as many more as make this number of steps
@@ -41,16 +46,18 @@ class Recipe:
     amp: bool  # bfloat16 where the GPU has it; never on a CPU
 
     def __post_init__(self) -> None:
-        _check(self, "network", str, lambda v: v in NETWORKS, "one of " + ", ".join(NETWORKS))
+        _check(self, "network", str, lambda v: v in NETWORKS or ":" in v, EXPECTED_NAMES)
+        _check(self, "pretrained", bool, lambda v: not v or self.network in SOURCES, "true only for " + _PRETRAINED)
+        _check(self, "frozen_norms", bool, lambda v: True, "true or false")
         _check(self, "optimizer", str, lambda v: v in ("sgd", "adamw"), "sgd or adamw")
         for side in ("height", "width"):
-            _check(self, side, int, lambda v: v in (32, 64, 128, 256), "32, 64, 128 or 256")
+            _check(self, side, int, lambda v: 32 <= v <= 512, "32 to 512")
         _check(self, "epochs", int, lambda v: 1 <= v <= 10_000, "1 to 10000")
         _check(self, "min_steps", int, lambda v: 0 <= v <= 1_000_000, "0 to 1000000")
         _check(self, "batch", int, lambda v: 2 <= v <= 65_536, "2 to 65536")
         _check(self, "seed", int, lambda v: 0 <= v < 1 << 32, "0 to 4294967295")
         _check(self, "learning_rate", float, lambda v: 0 < v <= 10, "above 0, at most 10")
-        for share in ("momentum", "warmup", "label_smoothing", "ema_share"):
+        for share in ("frozen_share", "momentum", "warmup", "label_smoothing", "ema_share"):
             _check(self, share, float, lambda v: 0 <= v < 1, "0 to below 1")
         _check(self, "weight_decay", float, lambda v: 0 <= v <= 1, "0 to 1")
         _check(self, "amp", bool, lambda v: True, "true or false")
@@ -63,6 +70,17 @@ class Recipe:
     def steps_per_epoch(self, pictures: int) -> int:
         """Whole batches only, of a new order each epoch; a set smaller than a batch is one."""
         return max(1, pictures // self.batch)
+
+
+def override(recipe: Recipe, network: str | None, size: int | None) -> Recipe:
+    """The recipe for another network or size. Without ImageNet weights for it, it trains all of it, from scratch."""
+    if size is not None:
+        recipe = replace(recipe, height=size, width=size)
+    if network is None:
+        return recipe
+    if network in SOURCES:
+        return replace(recipe, network=network)
+    return replace(recipe, network=network, pretrained=False, frozen_share=0.0, frozen_norms=False)
 
 
 def load_recipe(name_or_path: str = DEFAULT_RECIPE) -> Recipe:

@@ -1,6 +1,7 @@
 """The run folder: what training leaves behind, and the trained network read back from it.
 
-recipe.yaml  spec.json  labels.txt  data.json       written at the start: what is trained, on what
+recipe.yaml  spec.json  labels.txt  data.json       written at the start: what is trained, on what (an imported
+                                                    run has no pictures: its source is null)
 checkpoint.safetensors  metrics.jsonl  tb/          written every epoch
 model.safetensors  train.json                       written at the end: the averaged weights, and the report
 """
@@ -21,7 +22,7 @@ from edge.contract.spec import ModelSpec, parse_spec_text, spec_text
 from train.data import DataSet, Progress, load_data
 from train.network import build_network
 from train.recipe import Recipe, parse_recipe, recipe_text
-from train.tensors import check_tensors, read_tensors
+from train.tensors import check_tensors, read_tensors, write_tensors
 
 RECIPE, SPEC, LABELS, DATA = "recipe.yaml", "spec.json", "labels.txt", "data.json"
 CHECKPOINT, METRICS, TENSORBOARD = "checkpoint.safetensors", "metrics.jsonl", "tb"
@@ -35,9 +36,9 @@ class Run:
     labels: tuple[str, ...]
     network: nn.Module  # the averaged weights, on the CPU, in evaluation mode
     recipe: Recipe
-    source: str  # of the data
+    source: str | None  # of the data; None for imported weights, which have none
     seed: int  # of its split
-    sha256: dict[str, str]  # by part, of the prepared pixels and their targets
+    sha256: dict[str, str]  # by part, of the prepared pixels and their targets; empty for imported weights
 
 
 def load_run(folder: Path) -> Run:
@@ -50,7 +51,7 @@ def load_run(folder: Path) -> Run:
     shape = (recipe.network, recipe.height, recipe.width, len(labels))
     if (spec.network, spec.height, spec.width, spec.classes) != shape:
         raise FormatError(f"{folder}: {SPEC}, {RECIPE} and {LABELS} differ", "files of one run", "train again")
-    network = build_network(spec.network, spec.channels, spec.classes)
+    network = build_network(spec.network, spec.channels, spec.classes, (spec.height, spec.width))
     tensors, _ = read_tensors(folder / MODEL)
     check_tensors(tensors, network.state_dict(), folder / MODEL)
     network.load_state_dict(tensors)
@@ -59,8 +60,14 @@ def load_run(folder: Path) -> Run:
 
 
 def load_run_data(run: Run, progress: Progress | None = None, downloads: Path | None = None) -> DataSet:
-    """The very pictures of the run, in the same split. Raises InputError if they have changed since."""
+    """The very pictures of the run, in the same split. Raises InputError if they have changed since, or are none."""
+    if run.source is None:
+        raise InputError(f"{run.folder} was imported: it has no pictures", "pictures like the camera's", "pass some")
     data = load_data(run.source, run.seed, (run.spec.height, run.spec.width), run.spec.channels, progress, downloads)
+    if not run.sha256:  # imported weights: any pictures of the same classes
+        if data.labels != run.labels:
+            raise InputError(f"{data.source} has other classes than {run.folder}", "the same labels", "rename them")
+        return data
     if data.labels != run.labels or hash_parts(data) != run.sha256:
         raise InputError(
             f"{data.source} has changed since {run.folder} was trained",
@@ -75,17 +82,35 @@ def begin_run(folder: Path, recipe: Recipe, spec: ModelSpec, data: DataSet, resu
 
     Raises UsageError for a folder in use without `resume`, or one of another recipe or other data.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if _in_use(folder):
         if not resume:
             raise UsageError(
                 f"{folder} is in use", "a new or empty folder for the run", "name another, or add --resume"
             )
         _check_same(folder, recipe, data)
-    folder.mkdir(parents=True, exist_ok=True)
     counts = {name: len(part.targets) for name, part in data.parts.items()}
     record = {"source": data.source, "seed": data.seed, "counts": counts, "sha256": hash_parts(data)}
+    _write_start(folder, recipe, spec, data.labels, record)
+
+
+def write_imported(folder: Path, recipe: Recipe, spec: ModelSpec, labels: tuple[str, ...], network: nn.Module) -> None:
+    """A finished run without pictures, in a new or empty folder. Raises UsageError for a folder in use."""
+    if _in_use(folder):
+        raise UsageError(f"{folder} is in use", "a new or empty folder for the run", "name another")
+    _write_start(folder, recipe, spec, labels, {"source": None, "seed": recipe.seed, "counts": {}, "sha256": {}})
+    write_tensors(folder / MODEL, network.state_dict())
+
+
+def _in_use(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def _write_start(
+    folder: Path, recipe: Recipe, spec: ModelSpec, labels: tuple[str, ...], record: dict[str, Any]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     write_whole(str(folder / DATA), json_bytes(record))
-    write_whole(str(folder / LABELS), labels_text(data.labels).encode())
+    write_whole(str(folder / LABELS), labels_text(labels).encode())
     write_whole(str(folder / SPEC), spec_text(spec).encode())
     write_whole(str(folder / RECIPE), recipe_text(recipe).encode())
 
@@ -130,14 +155,15 @@ def _check_same(folder: Path, recipe: Recipe, data: DataSet) -> None:
         )
 
 
-def _read_data_record(folder: Path) -> tuple[str, int, dict[str, str]]:
+def _read_data_record(folder: Path) -> tuple[str | None, int, dict[str, str]]:
     """Source, seed and hashes of data.json."""
     try:
         record = json.loads(_read(folder / DATA))
         source, seed, sha256 = record["source"], record["seed"], record["sha256"]
     except (ValueError, KeyError, TypeError):
         source, seed, sha256 = None, None, None
-    if not isinstance(source, str) or type(seed) is not int or not isinstance(sha256, dict):
+    typed = isinstance(source, str | None) and type(seed) is int and isinstance(sha256, dict)
+    if not typed or (source is None) != (not sha256):
         raise FormatError(f"{folder / DATA} is damaged", "source, seed, counts and sha256", "train again")
     return source, seed, sha256
 

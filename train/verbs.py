@@ -1,4 +1,4 @@
-"""`edgewise train`, as a person types it."""
+"""`edgewise train` and `edgewise import`, as a person types them."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -9,8 +9,9 @@ import typer
 
 from edge.contract.results import Outcome
 from train.data import load_data
+from train.import_run import import_run
 from train.loop import train as run_training
-from train.recipe import DEFAULT_RECIPE, load_recipe
+from train.recipe import DEFAULT_RECIPE, load_recipe, override
 
 Progress = Callable[[str, int, int], None]
 
@@ -20,6 +21,10 @@ def train(
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     progress: Progress,
     recipe: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")] = DEFAULT_RECIPE,
+    network: Annotated[
+        str | None, typer.Option(help="Instead of the recipe's: a name, or your own as package.module:function.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels a side, instead of the recipe's: 32 to 512.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split, the weights and the order.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -32,13 +37,14 @@ def train(
 
     Examples: edgewise train digits --out runs/digits; edgewise train photos/ --out runs/photos --epochs 30
     """
-    settings = load_recipe(recipe)
+    named = load_recipe(recipe)
+    settings = override(named, network, size)
     if seed is not None:
         settings = replace(settings, seed=seed)
     if epochs is not None:
         settings = replace(settings, epochs=epochs, min_steps=0)
-    size = (settings.height, settings.width)
-    pictures = load_data(data, settings.seed, size, progress=lambda done, of: progress("pictures", done, of))
+    sides = (settings.height, settings.width)
+    pictures = load_data(data, settings.seed, sides, progress=lambda done, of: progress("pictures", done, of))
     report = run_training(
         pictures, settings, out, resume, device, progress=lambda step, steps: progress("steps", step, steps)
     )
@@ -48,7 +54,31 @@ def train(
         f"FP32 accuracy: {100 * report.test_accuracy:.2f} % on test, {100 * report.val_accuracy:.2f} % on val",
         f"written: {out} after {report.epochs} epochs, {report.seconds:.1f} s on {report.device}",
     ]
+    if report.border_error is not None:
+        lines.append(f"ImageNet weights, adapted to bytes: off by {report.border_error:.3f} deviations at the border")
+    if named.pretrained and not settings.pretrained:
+        lines.append(f"{settings.network} was trained from scratch: there are no ImageNet weights for it")
     if report.skipped:
-        named = ", ".join(report.skipped[:3]) + (" ..." if len(report.skipped) > 3 else "")
-        lines.append(f"skipped {len(report.skipped)} unreadable files: {named}")
+        first = ", ".join(report.skipped[:3]) + (" ..." if len(report.skipped) > 3 else "")
+        lines.append(f"skipped {len(report.skipped)} unreadable files: {first}")
     return Outcome(tuple(lines), {"folder": str(out), "labels": list(pictures.labels), **asdict(report)})
+
+
+def import_weights(
+    network: Annotated[str, typer.Argument(help="A network's name, or your own as package.module:function.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    weights: Annotated[Path | None, typer.Option(help="A safetensors file, instead of ImageNet's weights.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="A text file with a class a line.")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels a side: by default what the network was made for.")] = None,
+) -> Outcome:
+    """Make a run of weights trained elsewhere, without pictures.
+
+    ImageNet's weights are there for efficientnet-lite0 to -lite2 and are adapted to a camera's bytes. Other weights
+    are a network's state_dict, trained on BGR as (x - 128) / 128.
+
+    Examples: edgewise import efficientnet-lite0 --out runs/imagenet; edgewise import mine.net:build --weights
+    mine.safetensors --labels classes.txt --size 96 --out runs/mine
+    """
+    spec = import_run(network, out, weights, labels, size)
+    shape = f"{spec.width} x {spec.height} pixels, {spec.classes} classes, {spec.features} features"
+    return Outcome((f"{network}: {shape}", f"written: {out}"), {"folder": str(out), **spec._asdict()})

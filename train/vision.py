@@ -1,4 +1,4 @@
-"""The one door to torchvision: transforms v2 and data sets, also where its compiled operators do not load.
+"""The one door to torchvision: transforms v2, data sets and networks, also where its compiled operators do not load.
 
 PyPI's torchvision is linked against CUDA, so that beside a CPU build of torch a plain import stops with "operator
 torchvision::nms does not exist". Declaring the two operators first lets the Python parts load, which are all we use.
@@ -30,7 +30,7 @@ def _load_torchvision() -> Any:
 
 _DECLARED = _load_torchvision()
 
-from torchvision import datasets  # noqa: E402
+from torchvision import datasets, models  # noqa: E402
 from torchvision.transforms import v2 as transforms  # noqa: E402
 
-__all__ = ["datasets", "transforms"]
+__all__ = ["datasets", "models", "transforms"]

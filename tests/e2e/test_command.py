@@ -17,13 +17,16 @@ from edge.__main__ import _parser
 ROOT = Path(__file__).resolve().parents[2]
 
 DESK = {
-    "train": ["data", "out", "recipe", "epochs", "seed", "resume", "device"],
-    "quantize": ["run", "data", "recipe", "seed"],
+    "train": ["data", "out", "recipe", "network", "size", "epochs", "seed", "resume", "device"],
+    "import": ["network", "out", "weights", "labels", "size"],
+    "quantize": ["run", "ptq", "qat", "pictures", "data", "recipe", "seed"],
+    "verify": ["path", "data", "key", "deep"],
     "keygen": ["name"],
     "pack": ["run", "key", "out", "name", "version"],
     "flash": ["archive", "target", "trust"],
     "status": ["target"],
     "rollback": ["target"],
+    "bench": ["name", "runs", "quick", "out", "python36"],
     "demo": ["out", "seed"],
 }
 BOARD = {

@@ -68,7 +68,7 @@ def test_quantization_is_certified(world: Path) -> None:
     assert report["exact"] == {"u8": True, "u8_pictures": report["test_count"], "s8_equals_u8_unoptimized": True}
     assert report["integer_layers"]["left_in_float"] == []
     assert report["accuracy"]["fp32"] > 90
-    assert set(report["accuracy"]) == {"fp32", "qat", "u8", "s8", "float"}
+    assert set(report["accuracy"]) == {"fp32", "qat", "u8", "s8", "s8_identity", "float"}
 
 
 @pytest.mark.slow

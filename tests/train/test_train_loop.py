@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from edge.contract.errors import FormatError, GateError, InputError, UsageError
 from train.checkpoint import EpochMetrics
 from train.data import DataSet, Pictures, load_data
-from train.loop import learning_rate, train
+from train.loop import begin_network, learning_rate, train
+from train.network import build_network
 from train.predict import evaluate, predict
 from train.recipe import Recipe, load_recipe
 from train.run_folder import load_run, load_run_data
@@ -77,6 +78,26 @@ def test_an_interrupted_training_resumes_bit_for_bit(
     assert weights(tmp_path / "resumed") == weights(tmp_path / "straight")
     straight, resumed = (load_file(tmp_path / run / "checkpoint.safetensors") for run in ("straight", "resumed"))
     assert all(torch.equal(straight[name], resumed[name]) for name in straight.keys() | resumed.keys())
+
+
+def test_a_partly_frozen_network_with_dropout_resumes_bit_for_bit_and_keeps_its_frozen_layers(
+    tmp_path: Path, digits: DataSet
+) -> None:
+    recipe = replace(RECIPE, network="mobilenet-v3-small", frozen_share=0.5, frozen_norms=True, learning_rate=0.01)
+    few = Pictures(digits.train.pixels[:64], digits.train.targets[:64])
+    digits = replace(digits, train=few, val=few, test=few)
+    train(digits, recipe, tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        train(digits, recipe, tmp_path / "resumed", on_epoch=interrupt)
+    train(digits, recipe, tmp_path / "resumed", resume=True)
+    assert weights(tmp_path / "resumed") == weights(tmp_path / "straight")
+    trained = load_run(tmp_path / "straight").network.state_dict()
+    fresh = begin_network(recipe, 1, 10, (32, 32)).state_dict()
+    changed = [name for name in fresh if not torch.equal(trained[name], fresh[name])]
+    assert "classifier.weight" in changed and "body.12.0.weight" in changed
+    assert not [name for name in changed if name.startswith("body.0.") or "running" in name]
+    optimizer = [n for n in load_file(tmp_path / "straight" / "checkpoint.safetensors") if n.startswith("optimizer.")]
+    assert len(optimizer) < len(list(build_network(recipe.network, 1, 10, (32, 32)).parameters()))
 
 
 def test_a_run_folder_holds_metrics_report_and_scalars(finished: Path, digits: DataSet) -> None:
