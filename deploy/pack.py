@@ -93,7 +93,11 @@ def _int8_files(folder: Path) -> dict[str, Path]:
     files = {name: folder / name for name in FROM_INT8}
     for path in [*files.values(), folder / "spec.json"]:
         if path.is_symlink() or not path.is_file():
-            raise InputError(f"{path} is missing", "the files of `edgewise quantize`", "quantize the run first")
+            raise InputError(
+                f"{path} is missing",
+                "the files of `edgewise quantize` on a data set with labels",
+                "quantize the run so",
+            )
     return files
 
 

@@ -30,7 +30,7 @@ def open_backbone(release: Release, threads: int = 1) -> Backbone:
 
 def features_of(backbone: Backbone, pixels: np.ndarray) -> np.ndarray:
     """pixels: (N, height, width, channels) uint8 as the look gives them, N above 0. Returns (N, D) float32."""
-    return run_in_batches(backbone.engine, pixels, batch=32)[0]
+    return run_in_batches(backbone.engine, pixels)[0]
 
 
 def codes_of(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:

@@ -8,6 +8,8 @@ import onnxruntime
 
 from edge.contract.errors import FormatError, InputError
 
+_BATCH_PIXELS = 1 << 18  # of pictures at once: 256 of 32 x 32, 5 of 224 x 224
+
 
 class Engine:
     """A loaded model file. Not for more than one thread at a time."""
@@ -45,7 +47,8 @@ class Engine:
         return features, logits
 
 
-def run_in_batches(engine: Engine, pixels: np.ndarray, batch: int = 256) -> Tuple[np.ndarray, np.ndarray]:
-    """As Engine.run, for any number of pictures."""
+def run_in_batches(engine: Engine, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """As Engine.run, for any number of pictures, as many at once as leave a small board memory."""
+    batch = max(1, _BATCH_PIXELS // (pixels.shape[1] * pixels.shape[2]))
     parts = [engine.run(pixels[i : i + batch]) for i in range(0, len(pixels), batch)]
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])

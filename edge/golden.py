@@ -50,13 +50,15 @@ def check_golden(release: Release, engine: Engine, form: str = "u8") -> GoldenRe
 
 
 def _load(release: Release) -> Dict[str, np.ndarray]:
-    """frame (H, W, 3) uint8, pixels (N, height, width, channels) uint8; u8, s8 and float (N, features) float32."""
+    """frame (H, W, 3) uint8, pixels (N, height, width, channels) uint8; each of FORMS (N, features) float32."""
     path = release.file("golden.npz")
     try:
         with np.load(path, allow_pickle=False) as file:
             golden = {name: file[name] for name in ("frame", "pixels") + FORMS}
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise FormatError("{}: {}".format(path, error), "frame, pixels, u8, s8 and float", "pack it again") from None
+        raise FormatError(
+            "{}: {}".format(path, error), "frame, pixels and a block for each form", "pack it again"
+        ) from None
     spec = release.manifest.model
     frame, pixels = golden["frame"], golden["pixels"]
     picture = (spec.height, spec.width, spec.channels)

@@ -1,4 +1,4 @@
-"""The certificate: what the three files do on the test pictures, measured with the engine that the board runs."""
+"""The certificate: what the files do on the test pictures, measured with the engine that the board runs."""
 
 import hashlib
 import tempfile
@@ -14,22 +14,21 @@ from torch import Tensor, nn
 
 from edge.contract.spec import FORMS
 from edge.engine import Engine, run_in_batches
-from quantize.fake import FakeQuant
-from quantize.gates import Fused, find_fused
-from quantize.integers import Float32, Integers
-from quantize.lsq import INPUT_SCALE
-from quantize.plan import INPUT, float_layer, sources
-from quantize.reference import layer_codes, reference_features
-from train.data import Pictures
+from quantize.gates import Fused, find_fused, planned
+from quantize.integers import Float32, IntegerConv, Integers
+from quantize.plan import INPUT, Mover, Plan, float_layer, last_uses
+from quantize.reference import batches, layer_codes, reference_features
+from quantize.simulate import simulate
 from train.network import to_input
+from train.predict import predict
 
 _Z95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
-_ERROR_PICTURES = 256
+_ERROR_PICTURES = 64
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything measured once; logits (N, classes) by name: fp32, qat, u8, s8, float."""
+    """Everything measured once; logits (N, classes) by name: fp32, qat, and each form."""
 
     logits: dict[str, Float32]
     reference: Float32  # (N, D) features of the integer reference
@@ -39,24 +38,28 @@ class Measured:
 
 
 def measure(
-    network: nn.Module,
-    model: FakeQuant,
+    network: nn.Module | None,
     integers: Integers,
     folder: Path,
     pixels: NDArray[np.uint8],
     progress: Callable[[int, int], None],
 ) -> Measured:
-    """Runs every form over pixels (N, H, W, C) uint8. `folder` holds model.{u8,s8,float}.onnx."""
-    logits = {"fp32": _torch_logits(network, pixels), "qat": _torch_logits(model, pixels)}
-    steps = len(FORMS) + 3
+    """Runs every form over pixels (N, H, W, C) uint8. `folder` holds the four files.
+
+    Without the FP32 `network`, which no release holds, there are no logits of fp32.
+    """
+    steps = len(FORMS) + 4
+    logits = {"fp32": predict(network, pixels)[1]} if network is not None else {}
     progress(1, steps)
+    logits["qat"] = simulate(integers, pixels)
+    progress(2, steps)
     with tempfile.TemporaryDirectory() as scratch:
         optimized = Path(scratch) / "optimized.onnx"
         engine = Engine(str(folder / "model.u8.onnx"), optimized_path=str(optimized))
         fused = find_fused(integers, optimized)
     features, logits["u8"] = run_in_batches(engine, pixels)
-    progress(2, steps)
-    for step, form in enumerate(("s8", "float"), 3):
+    progress(3, steps)
+    for step, form in enumerate(("s8", "s8_identity", "float"), 4):
         _, logits[form] = run_in_batches(Engine(str(folder / f"model.{form}.onnx")), pixels)
         progress(step, steps)
     unoptimized = {}
@@ -69,28 +72,44 @@ def measure(
     return Measured(logits, reference, features, unoptimized, fused)
 
 
-def certificate(measured: Measured, model: FakeQuant, integers: Integers, test: Pictures) -> dict[str, Any]:
-    """report.json without files, machine and verdict: its keys are listed in docs/architecture.md."""
-    targets = test.targets
-    qat = measured.logits["qat"].argmax(1)
+def certificate(
+    measured: Measured,
+    plan: Plan | None,
+    integers: Integers,
+    pixels: NDArray[np.uint8],
+    targets: NDArray[np.int64] | None,
+) -> dict[str, Any]:
+    """report.json's figures, which follow from the files and the test pictures: docs/int8.md lists the keys.
+
+    plan: of the FP32 network; without it, as in a release, no layer has an error. pixels: (N, H, W, C) uint8, targets:
+    (N,), None for pictures without labels, which have no accuracy.
+    """
     same = int((measured.features == measured.reference).all(1).sum())
     plain = measured.unoptimized
+    answers = {name: logits.argmax(1) for name, logits in measured.logits.items()}
     return {
-        "test_count": len(targets),
-        "accuracy": {name: round(accuracy(values, targets), 4) for name, values in measured.logits.items()},
-        "agreement": {name: _agreement(qat, measured.logits[name].argmax(1)) for name in ("u8", "s8")},
+        "test_count": len(pixels),
+        "accuracy": {
+            name: round(accuracy(values, targets), 4) for name, values in measured.logits.items() if targets is not None
+        },
+        "agreement": {name: agreement(answers["qat"], answers[name]) for name in FORMS},
+        "agreement_with_fp32": {
+            name: agreement(answers["fp32"], answers[name]) for name in ("qat", *FORMS) if "fp32" in answers
+        },
         "exact": {
-            "u8": same == len(targets),
+            "u8": same == len(pixels),
             "u8_pictures": same,
             "s8_equals_u8_unoptimized": bool((plain["u8"] == plain["s8"]).all()),
         },
         "integer_layers": {
-            "planned": model.plan.planned,
+            "planned": planned(integers),
             "fused": len(measured.fused.fused),
             "left_in_float": list(measured.fused.left_in_float),
         },
-        "layers": layer_errors(model, integers, test.pixels[:_ERROR_PICTURES]),
-        "scales": {INPUT: INPUT_SCALE} | {layer.name: float(layer.scale) for layer in integers.layers},
+        "multiply_adds": multiply_adds(integers, pixels[:1]),
+        "dead_channels": dead_channels(integers),
+        "layers": layer_errors(plan, integers, pixels[:_ERROR_PICTURES]) if plan is not None else [],
+        "scales": {name: float(scale) for name, scale in integers.scales.items()},
     }
 
 
@@ -108,31 +127,64 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def layer_errors(model: FakeQuant, integers: Integers, pixels: NDArray[np.uint8]) -> list[dict[str, Any]]:
-    """Signal to quantization noise of each layer's output in dB, against the FP32 network's own tensor."""
-    values: dict[str, Tensor] = {INPUT: to_input(torch.from_numpy(pixels))}
-    errors = []
-    for layer, (_, codes) in zip(model.plan.layers, layer_codes(integers, pixels), strict=True):
-        exact = float_layer(layer, tuple(values[name] for name in sources(layer)))
-        values[layer.name] = exact
-        noise = codes * float(integers.scale_of(layer.name)) - exact
-        ratio = float((exact.square().sum() / noise.square().sum().clamp_min(1e-20)).item())
-        errors.append({"name": layer.name, "kind": type(layer).__name__, "sqnr_db": round(10 * np.log10(ratio), 2)})
-    return errors
+def layer_errors(plan: Plan, integers: Integers, pixels: NDArray[np.uint8]) -> list[dict[str, Any]]:
+    """Signal to quantization noise of each layer's output in dB, against the FP32 network's own tensor.
+
+    Noise is what is left after the best gain of each channel: equalization gives channels gains of their own, which the
+    next layer takes back.
+    """
+    errors: dict[str, list[Tensor]] = {layer.name: [] for layer in plan.layers}
+    done = last_uses(plan.layers)
+    for batch in batches(pixels):
+        values: dict[str, Tensor] = {INPUT: to_input(torch.from_numpy(batch))}
+        for layer, (_, codes) in zip(plan.layers, layer_codes(integers, batch), strict=True):
+            exact = float_layer(layer, tuple(values[name] for name in layer.sources))
+            values[layer.name] = exact
+            errors[layer.name].append(_moments(codes * float(integers.scales[layer.name]), exact))
+            for name in done.get(layer.name, ()):
+                del values[name]
+    rows = []
+    for layer in plan.layers:
+        if isinstance(layer, Mover):
+            continue
+        product, power, given = torch.stack(errors[layer.name]).sum(0)
+        explained = (product.square() / power.clamp_min(1e-30)).sum()
+        noise = (given.sum() - explained).clamp_min(1e-20)
+        ratio = round(float(10 * torch.log10(explained.clamp_min(1e-20) / noise)), 2)
+        rows.append({"name": layer.name, "kind": type(layer).__name__, "sqnr_db": ratio})
+    return rows
+
+
+def _moments(given: Tensor, exact: Tensor) -> Tensor:
+    """(3, C) float64: sums over pictures and pixels of given * exact, exact squared and given squared."""
+    given, exact = given.double(), exact.double()
+    return torch.stack([(given * exact).sum((0, 2, 3)), exact.square().sum((0, 2, 3)), given.square().sum((0, 2, 3))])
+
+
+def multiply_adds(integers: Integers, pixels: NDArray[np.uint8]) -> dict[str, int]:
+    """Of one picture, by what computes them: the integer convolutions, and the float classifier."""
+    shapes = {name: codes.shape for name, codes in layer_codes(integers, pixels[:1])}
+    integer = sum(
+        int(np.prod(shapes[layer.name][2:])) * layer.weight.size
+        for layer in integers.layers
+        if isinstance(layer, IntegerConv)
+    )
+    return {"integer": integer, "float": integers.weight.size}
+
+
+def dead_channels(integers: Integers) -> dict[str, int]:
+    """By convolution that has some: output channels whose weights are all 0."""
+    convs = [layer for layer in integers.layers if isinstance(layer, IntegerConv)]
+    counts = {layer.name: int((layer.weight == 0).all((1, 2, 3)).sum()) for layer in convs}
+    return {name: count for name, count in counts.items() if count}
 
 
 def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _agreement(first: NDArray[np.int64], second: NDArray[np.int64]) -> dict[str, float]:
+def agreement(first: NDArray[np.int64], second: NDArray[np.int64]) -> dict[str, float]:
+    """Percent of the answers (N,) that are equal, with Wilson's 95 % interval."""
     hits = int((first == second).sum())
     low, high = wilson(hits, len(first))
     return {"percent": round(100 * hits / len(first), 4), "low": round(low, 4), "high": round(high, 4)}
-
-
-@torch.no_grad()
-def _torch_logits(module: nn.Module, pixels: NDArray[np.uint8], batch: int = 500) -> Float32:
-    parts = [module(to_input(torch.from_numpy(pixels[i : i + batch])))[1] for i in range(0, len(pixels), batch)]
-    logits: Float32 = torch.cat(parts).numpy()
-    return logits

@@ -1,10 +1,12 @@
-"""One set of integers, three ONNX files: opset 13 and IR 7, which onnxruntime 1.10 and TensorRT 8.2 load.
+"""One set of integers, four ONNX files: opset 13 and IR 7, which onnxruntime 1.10 and TensorRT 8.2 load.
 
-u8     for CPUs: uint8 with zero point 128, ReLU and ReLU6 as Clip on the codes, int32 bias, the pixels as input
-s8     for TensorRT with INT8: int8 with zero point 0, float bias, Q/DQ on both inputs of an add, float input
-float  for TensorRT in FP16: the s8 file without Q/DQ, but with Clip where a code would saturate
+u8           for CPUs: uint8 with zero point 128, ReLU and ReLU6 as Clip on the codes, int32 bias, the pixels as input
+s8           for TensorRT with INT8: int8 with zero point 0, float bias, Q/DQ on both inputs of an add, float input
+s8_identity  the same with Q/DQ on the identity branch of an add alone, where TensorRT fuses convolution, add and ReLU:
+             the convolution's sum is not rounded before the add, so some codes differ; certified by itself
+float        for TensorRT in FP16: the s8 file without Q/DQ, but with Clip where a code would saturate
 
-The two TensorRT files take (pixel - 128) with an input scale of 1 and hold the first weights divided by 128: a power of
+The TensorRT files take (pixel - 128) with an input scale of 1 and hold the first weights divided by 128: a power of
 two, so the numbers stay the same.
 """
 
@@ -18,12 +20,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.contract.spec import ModelSpec
-from quantize.fake import code_range
-from quantize.integers import IntegerAdd, IntegerConv, IntegerLayer, Integers
-from quantize.lsq import INPUT_SCALE
-from quantize.plan import INPUT
+from quantize.blocks import STRIDE, blocked_shape, first_convolution, to_blocks
+from quantize.grid import INPUT_SCALE, code_range
+from quantize.integers import IntegerConv, IntegerLayer, Integers
+from quantize.plan import INPUT, Add, AveragePool, Concat, Curve, MaxPool, Mover, Mul
 
 OPSET, IR_VERSION = 13, 7
+BLOCKS_KEY = "edgewise.first_kernel_left_right"  # in the u8 file's metadata, where its first layer reads blocks
+_TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 class _Graph:
@@ -42,16 +46,40 @@ class _Graph:
         return output
 
     def conv(self, layer: IntegerConv, value: str, weight: str, bias: str) -> str:
-        kernel = layer.weight.shape[2]
+        geometry = layer.geometry
         return self.node(
             "Conv",
             [value, weight, bias],
             layer.name + ".sum",
-            kernel_shape=[kernel, kernel],
-            strides=[layer.stride] * 2,
-            pads=[layer.padding] * 4,
-            group=layer.groups,
+            kernel_shape=layer.weight.shape[2:],
+            strides=geometry.stride,
+            pads=geometry.pads,
+            dilations=geometry.dilation,
+            group=geometry.groups,
         )
+
+    def combine(self, layer: IntegerLayer, values: list[str], output: str) -> str:
+        """The node of a layer without weights, on floats, or on codes if it only moves them."""
+        if isinstance(layer, Curve):
+            return self._curve(layer, values[0], output)
+        if isinstance(layer, MaxPool):
+            window = {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.pads}
+            return self.node("MaxPool", values, output, **window)
+        if isinstance(layer, Concat):
+            return self.node("Concat", values, output, axis=1)
+        operators = {Add: "Add", Mul: "Mul", AveragePool: "GlobalAveragePool"}
+        return self.node(operators[type(layer)], values, output)
+
+    def _curve(self, layer: Curve, value: str, output: str) -> str:
+        """One operation a node, in the order of quantize.plan.combine: no two round together."""
+        three, sixth = self.constant("three.float", np.float32(3)), self.constant("sixth.float", np.float32(1 / 6))
+        bounds = [self.constant("zero.float", np.float32(0)), self.constant("six.float", np.float32(6))]
+        gate = self.node(
+            "Clip", [self.node("Add", [value, three], layer.name + ".add3"), *bounds], layer.name + ".gate"
+        )
+        if layer.kind == "hardswish":
+            gate = self.node("Mul", [value, gate], layer.name + ".six")
+        return self.node("Mul", [gate, sixth], output)
 
     def dequantized_weight(self, layer: IntegerConv, scale: NDArray[np.float32]) -> str:
         name = layer.name + ".weight"
@@ -61,21 +89,37 @@ class _Graph:
 
 
 class _U8:
-    """uint8, zero point 128."""
+    """uint8, zero point 128. The first convolution reads blocks of pixels where it can: quantize/blocks.py."""
 
-    def __init__(self, integers: Integers) -> None:
-        self.graph, self.integers = _Graph(), integers
+    def __init__(self, integers: Integers, spec: ModelSpec) -> None:
+        self.graph, self.integers, self.spec = _Graph(), integers, spec
+        self.blocked = first_convolution(integers, spec.height, spec.width)
 
     def start(self) -> None:
-        self.graph.node("Transpose", ["pixels"], INPUT + ".q", perm=[0, 3, 1, 2])
+        pixels = "pixels"
+        if self.blocked is not None:
+            shape = blocked_shape(self.spec.height, self.spec.width, self.spec.channels)
+            pixels = self._reshape(pixels, "pixels.blocks", shape)
+        self.graph.node("Transpose", [pixels], INPUT + ".q", perm=_TO_NCHW)
+
+    def layer(self, layer: IntegerLayer) -> None:
+        if isinstance(layer, Mover):
+            self.graph.combine(layer, [name + ".q" for name in layer.sources], layer.name + ".q")
+            return
+        values = [self.value(name, f"{layer.name}.{side}") for side, name in enumerate(layer.sources)]
+        if isinstance(layer, IntegerConv):
+            total = self._conv(to_blocks(layer) if layer is self.blocked else layer, values[0])
+        else:
+            total = self.graph.combine(layer, values, layer.name + ".sum")
+        self._round(layer, total)
 
     def value(self, tensor: str, reader: str) -> str:
         """A DequantizeLinear of its own for each reader: onnxruntime fuses only what one node reads."""
-        scale = self.graph.constant(tensor + ".scale", self.integers.scale_of(tensor))
+        scale = self.graph.constant(tensor + ".scale", self.integers.scales[tensor])
         zero = self.graph.constant("zero.u8", np.uint8(128))
         return self.graph.node("DequantizeLinear", [tensor + ".q", scale, zero], f"{tensor}.to.{reader}")
 
-    def conv(self, layer: IntegerConv) -> str:
+    def _conv(self, layer: IntegerConv, value: str) -> str:
         weight = self.graph.dequantized_weight(layer, layer.weight_scale)
         name, count = layer.name + ".bias", len(layer.bias)
         inputs = [
@@ -84,48 +128,71 @@ class _U8:
             self.graph.constant(f"zeros.s32.{count}", np.zeros(count, np.int32)),
         ]
         bias = self.graph.node("DequantizeLinear", inputs, name, axis=0)
-        return self.graph.conv(layer, self.value(layer.source, layer.name), weight, bias)
+        return self.graph.conv(layer, value, weight, bias)
 
-    def activation(self, layer: IntegerLayer, total: str) -> None:
-        scale = self.graph.constant(layer.name + ".scale", layer.scale)
+    def _round(self, layer: IntegerLayer, total: str) -> None:
+        scale = self.graph.constant(layer.name + ".scale", self.integers.scales[layer.name])
         zero = self.graph.constant("zero.u8", np.uint8(128))
+        ends = layer.name + (".q" if layer.activation == "none" else ".q.all")
+        if layer is self.blocked:
+            codes = self.graph.node("QuantizeLinear", [total, scale, zero], layer.name + ".q.blocks")
+            codes = self._unblock(self.blocked, codes, ends)
+        else:
+            codes = self.graph.node("QuantizeLinear", [total, scale, zero], ends)
         if layer.activation == "none":
-            self.graph.node("QuantizeLinear", [total, scale, zero], layer.name + ".q")
             return
-        low, high = code_range(layer.activation, float(layer.scale))
-        codes = self.graph.node("QuantizeLinear", [total, scale, zero], layer.name + ".q.all")
+        low, high = code_range(layer.activation, float(self.integers.scales[layer.name]))
         bounds = [self.graph.constant(f"code.u8.{128 + code}", np.uint8(128 + code)) for code in (low, high)]
         self.graph.node("Clip", [codes, *bounds], layer.name + ".q")
 
+    def _unblock(self, layer: IntegerConv, codes: str, output: str) -> str:
+        """(N, 2 O, H, W / 2) -> (N, O, H, W): onnxruntime computes in NHWC, where this moves nothing."""
+        name = layer.name + ".q.rows"
+        outputs = len(layer.bias)
+        height = (self.spec.height + layer.geometry.pads[0] + layer.geometry.pads[2] - layer.weight.shape[2]) // (
+            layer.geometry.stride[0]
+        ) + 1
+        rows = self.graph.node("Transpose", [codes], name + ".blocks", perm=_TO_NHWC)
+        rows = self._reshape(rows, name, np.array([-1, height, self.spec.width // STRIDE, outputs], np.int64))
+        return self.graph.node("Transpose", [rows], output, perm=_TO_NCHW)
+
+    def _reshape(self, value: str, output: str, shape: NDArray[np.int64]) -> str:
+        return self.graph.node("Reshape", [value, self.graph.constant(output + ".shape", shape)], output)
+
 
 class _S8:
-    """int8, zero point 0."""
+    """int8, zero point 0. `unrounded`: tensors that their only reader, an add, takes as they are summed."""
 
-    def __init__(self, integers: Integers) -> None:
-        self.graph, self.integers = _Graph(), integers
+    def __init__(self, integers: Integers, unrounded: frozenset[str] = frozenset()) -> None:
+        self.graph, self.integers, self.unrounded = _Graph(), integers, unrounded
 
     def start(self) -> None:
         self._quantize("pixels", INPUT)
 
-    def value(self, tensor: str, reader: str) -> str:
-        inputs = [tensor + ".q", self._scale(tensor), self.graph.constant("zero.s8", np.int8(0))]
-        return self.graph.node("DequantizeLinear", inputs, f"{tensor}.to.{reader}")
-
-    def conv(self, layer: IntegerConv) -> str:
-        weight = self.graph.dequantized_weight(layer, first_divided(layer, layer.weight_scale))
-        bias = self.graph.constant(layer.name + ".bias", layer.bias.astype(np.float32) * layer.bias_scale)
-        return self.graph.conv(layer, self.value(layer.source, layer.name), weight, bias)
-
-    def activation(self, layer: IntegerLayer, total: str) -> None:
+    def layer(self, layer: IntegerLayer) -> None:
+        values = [self.value(name, f"{layer.name}.{side}") for side, name in enumerate(layer.sources)]
+        if isinstance(layer, IntegerConv):
+            weight = self.graph.dequantized_weight(layer, first_divided(layer, layer.weight_scale))
+            bias = self.graph.constant(layer.name + ".bias", layer.bias.astype(np.float32) * layer.bias_scale)
+            total = self.graph.conv(layer, values[0], weight, bias)
+        else:
+            total = self.graph.combine(layer, values, layer.name + ".sum")
         if layer.activation == "relu":
             total = self.graph.node("Relu", [total], layer.name + ".relu")
         elif layer.activation == "relu6":
             bounds = [self.graph.constant("zero.float", np.float32(0)), self.graph.constant("six.float", np.float32(6))]
             total = self.graph.node("Clip", [total, *bounds], layer.name + ".relu6")
-        self._quantize(total, layer.name)
+        if layer.name not in self.unrounded:
+            self._quantize(total, layer.name)
+
+    def value(self, tensor: str, reader: str) -> str:
+        if tensor in self.unrounded:
+            return tensor + ".sum"
+        inputs = [tensor + ".q", self._scale(tensor), self.graph.constant("zero.s8", np.int8(0))]
+        return self.graph.node("DequantizeLinear", inputs, f"{tensor}.to.{reader}")
 
     def _scale(self, tensor: str) -> str:
-        scale = np.float32(1) if tensor == INPUT else self.integers.scale_of(tensor)
+        scale = np.float32(1) if tensor == INPUT else self.integers.scales[tensor]
         return self.graph.constant(tensor + ".scale", scale)
 
     def _quantize(self, value: str, tensor: str) -> None:
@@ -143,30 +210,44 @@ class _Float:
     def start(self) -> None:
         """The pixels are used as they come."""
 
+    def layer(self, layer: IntegerLayer) -> None:
+        values = [self.tensors[name] for name in layer.sources]
+        if isinstance(layer, IntegerConv):
+            scale = first_divided(layer, layer.weight_scale).reshape(-1, 1, 1, 1)
+            weight = self.graph.constant(layer.name + ".weight", layer.weight.astype(np.float32) * scale)
+            bias = self.graph.constant(layer.name + ".bias", layer.bias.astype(np.float32) * layer.bias_scale)
+            total = self.graph.conv(layer, values[0], weight, bias)
+        else:
+            total = self.graph.combine(layer, values, layer.name + ".sum")
+        self.tensors[layer.name] = total if isinstance(layer, Mover) else self._clip(layer, total)
+
     def value(self, tensor: str, reader: str) -> str:
         return self.tensors[tensor]
 
-    def conv(self, layer: IntegerConv) -> str:
-        scale = first_divided(layer, layer.weight_scale).reshape(-1, 1, 1, 1)
-        weight = self.graph.constant(layer.name + ".weight", layer.weight.astype(np.float32) * scale)
-        bias = self.graph.constant(layer.name + ".bias", layer.bias.astype(np.float32) * layer.bias_scale)
-        return self.graph.conv(layer, self.value(layer.source, layer.name), weight, bias)
-
-    def activation(self, layer: IntegerLayer, total: str) -> None:
-        low, high = code_range(layer.activation, float(layer.scale))
+    def _clip(self, layer: IntegerLayer, total: str) -> str:
+        scale = self.integers.scales[layer.name]
         bounds = [
-            self.graph.constant(f"{layer.name}.{side}", np.float32(code * layer.scale))
-            for side, code in (("low", low), ("high", high))
+            self.graph.constant(f"{layer.name}.{side}", np.float32(code * scale))
+            for side, code in zip(("low", "high"), code_range(layer.activation, float(scale)), strict=True)
         ]
-        self.tensors[layer.name] = self.graph.node("Clip", [total, *bounds], layer.name + ".clip")
+        return self.graph.node("Clip", [total, *bounds], layer.name + ".clip")
 
 
-_FORMS: dict[str, Callable[[Integers], _U8 | _S8 | _Float]] = {"u8": _U8, "s8": _S8, "float": _Float}
+_Writer = _U8 | _S8 | _Float
+_FORMS: dict[str, Callable[[Integers, ModelSpec], _Writer]] = {
+    "u8": _U8,
+    "s8": lambda integers, _: _S8(integers),
+    "s8_identity": lambda integers, _: _S8(integers, summed_in_float(integers)),
+    "float": lambda integers, _: _Float(integers),
+}
 
 
 def emit(integers: Integers, spec: ModelSpec, form: str, path: Path) -> None:
     """Writes model.FORM.onnx with the outputs `features` (N, D) and `logits` (N, classes), float32."""
-    writer = _write_layers(integers, form, integers.layers)
+    writer = _FORMS[form](integers, spec)
+    writer.start()
+    for layer in integers.layers:
+        writer.layer(layer)
     graph = writer.graph
     pooled = graph.node("GlobalAveragePool", [writer.value(integers.layers[-1].name, "pool")], "pool")
     graph.node("Flatten", [pooled], "features", axis=1)
@@ -175,40 +256,45 @@ def emit(integers: Integers, spec: ModelSpec, form: str, path: Path) -> None:
         graph.constant("classifier.bias", integers.bias),
     ]
     graph.node("Gemm", ["features", *classifier], "logits", transB=1)
-    outputs = [
-        helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", spec.features]),
-        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", spec.classes]),
-    ]
-    _save(graph, spec, form, outputs, path)
+    _save(graph, spec, form, path, writer.blocked if isinstance(writer, _U8) else None)
 
 
 def first_divided(layer: IntegerConv, scale: NDArray[np.float32]) -> NDArray[np.float32]:
     """The weight scales; of a layer that reads the pixels, times the input scale, a power of two."""
-    return scale * np.float32(INPUT_SCALE) if layer.source == INPUT else scale
+    return scale * np.float32(INPUT_SCALE) if layer.sources[0] == INPUT else scale
 
 
-def _write_layers(integers: Integers, form: str, layers: tuple[IntegerLayer, ...]) -> _U8 | _S8 | _Float:
-    writer = _FORMS[form](integers)
-    writer.start()
-    for layer in layers:
-        if isinstance(layer, IntegerAdd):
-            inputs = [writer.value(name, f"{layer.name}.{side}") for side, name in enumerate(layer.sources)]
-            total = writer.graph.node("Add", inputs, layer.name + ".sum")
-        else:
-            total = writer.conv(layer)
-        writer.activation(layer, total)
-    return writer
+def summed_in_float(integers: Integers) -> frozenset[str]:
+    """The tensors without Q/DQ in s8_identity: of each add's inputs, the convolution that comes last and ends there."""
+    readers: dict[str, int] = {}
+    for layer in integers.layers:
+        for name in layer.sources:
+            readers[name] = readers.get(name, 0) + 1
+    plain = [x.name for x in integers.layers if isinstance(x, IntegerConv) and x.activation == "none"]
+    found = set()
+    for layer in integers.layers:
+        branches = [name for name in plain if name in layer.sources and readers[name] == 1]
+        if isinstance(layer, Add) and branches:
+            found.add(branches[-1])
+    return frozenset(found)
 
 
-def _save(graph: _Graph, spec: ModelSpec, form: str, outputs: list[onnx.ValueInfoProto], path: Path) -> None:
+def _save(graph: _Graph, spec: ModelSpec, form: str, path: Path, blocked: IntegerConv | None) -> None:
     if form == "u8":
         shape: list[str | int] = ["N", spec.height, spec.width, spec.channels]
         pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, shape)
     else:
         shape = ["N", spec.channels, spec.height, spec.width]
         pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)
+    outputs = [
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", spec.features]),
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", spec.classes]),
+    ]
     body = helper.make_graph(graph.nodes, "edgewise", [pixels], outputs, list(graph.constants.values()))
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(body, opset_imports=[opset], ir_version=IR_VERSION, producer_name="edgewise")
+    if blocked is not None:  # how to read single pixels' weights back
+        _, left, _, right = blocked.geometry.pads
+        helper.set_model_props(model, {BLOCKS_KEY: f"{blocked.weight.shape[3]} {left} {right}"})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))

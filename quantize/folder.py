@@ -21,6 +21,7 @@ from edge.contract.files import sync_folder, write_whole
 from edge.contract.spec import ModelSpec
 from edge.preprocess import prepare
 from quantize.certificate import file_hash
+from quantize.emit import summed_in_float
 from quantize.integers import Integers
 from quantize.reference import float_features, reference_features
 
@@ -53,16 +54,22 @@ def write_golden(path: Path, integers: Integers, spec: ModelSpec, pictures: NDAr
         frame = np.dstack([frame, frame, frame])
     pixels = np.concatenate([prepare(frame, spec)[None], pictures[1:GOLDEN_PICTURES]])
     features = reference_features(integers, pixels)
+    identity = reference_features(integers, pixels, summed_in_float(integers))
+    unrounded = float_features(integers, pixels)
     content = io.BytesIO()
-    np.savez(content, frame=frame, pixels=pixels, u8=features, s8=features, float=float_features(integers, pixels))
+    np.savez(content, frame=frame, pixels=pixels, u8=features, s8=features, s8_identity=identity, float=unrounded)
     write_whole(str(path), content.getvalue())
 
 
-def write_report(folder: Path, report: dict[str, Any]) -> None:
-    """report.json, last of all: with the hashes of the files beside it and the word that the folder is ready."""
+def completed(folder: Path, report: dict[str, Any]) -> dict[str, Any]:
+    """The report with the hashes of the files in `folder`, what made them, and the word that the folder is ready."""
     hashes = {path.name: file_hash(path) for path in sorted(folder.iterdir())}
-    full = report | {"ready": True, "files": hashes, "made_with": _made_with()}
-    write_whole(str(folder / "report.json"), (json.dumps(full, indent=1) + "\n").encode())
+    return report | {"ready": True, "files": hashes, "made_with": _made_with()}
+
+
+def write_report(folder: Path, report: dict[str, Any]) -> None:
+    """report.json, last of all."""
+    write_whole(str(folder / "report.json"), (json.dumps(report, indent=1) + "\n").encode())
 
 
 def _made_with() -> dict[str, str]:

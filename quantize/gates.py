@@ -11,30 +11,39 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edge.contract.errors import GateError
-from quantize.integers import Float32, IntegerConv, Integers
+from quantize.integers import Float32, IntegerConv, IntegerLayer, Integers
+from quantize.plan import FUSED_OPERATOR
 from quantize.reference import layer_codes
 
-_SUFFIX = re.compile(r"\.(sum|q|q\.all)(_token_\d+)?$")  # of quantize.emit, and of onnxruntime's layout changes
+_SUFFIX = re.compile(
+    r"\.(sum|q|q\.all|q\.blocks)(_token_\d+)?$"
+)  # of quantize.emit, and of onnxruntime's layout changes
 _REMEDY = "report it with report.json: this onnxruntime does not run what was trained"
 
 
 @dataclass(frozen=True)
 class Fused:
-    """Names of the layers that the optimized graph runs as QLinearConv or QLinearAdd, and those that it does not."""
+    """Names of the planned layers that the optimized graph runs with an integer kernel, and those that it does not."""
 
     fused: tuple[str, ...]
     left_in_float: tuple[str, ...]
 
 
+def planned(integers: Integers) -> dict[str, int]:
+    """How many integer layers onnxruntime has to run, by the operator that runs them."""
+    operators = [_operator(layer) for layer in integers.layers]
+    return {name: operators.count(name) for name in FUSED_OPERATOR.values() if name in operators}
+
+
 def find_fused(integers: Integers, optimized: Path) -> Fused:
     """Compares the plan with onnxruntime's `optimized` graph, where a fused node's output keeps its layer's name."""
-    wanted = {(_op(layer), layer.name) for layer in integers.layers}
+    wanted = {(_operator(layer), layer.name) for layer in integers.layers if _operator(layer)}
     found = set()
     for node in onnx.load(str(optimized)).graph.node:
         name = _SUFFIX.sub("", node.output[0])
         if (node.op_type, name) in wanted:
             found.add(name)
-    names = [layer.name for layer in integers.layers]
+    names = [layer.name for layer in integers.layers if _operator(layer)]
     return Fused(tuple(n for n in names if n in found), tuple(n for n in names if n not in found))
 
 
@@ -44,7 +53,7 @@ def require_fused(fused: Fused) -> None:
         count, first = len(fused.left_in_float), fused.left_in_float[0]
         raise GateError(
             f"onnxruntime runs {count} planned integer layers in float, the first {first}",
-            f"all {len(fused.fused) + count} as QLinearConv or QLinearAdd",
+            f"all {len(fused.fused) + count} with an integer kernel",
             _REMEDY,
         )
 
@@ -63,13 +72,34 @@ def require_exact(
         )
 
 
+def require_same_forms(u8: Float32, s8: Float32) -> None:
+    """Raises GateError unless the two files' features (N, D), without optimizations, are the same bits."""
+    different = int((u8 != s8).any(1).sum())
+    if different:
+        raise GateError(
+            f"unoptimized, the s8 file gives other features than the u8 file on {different} of {len(u8)} pictures",
+            "the same bits",
+            _REMEDY,
+        )
+
+
 def require_accuracy(fp32: float, u8: float, max_drop_points: float) -> None:
     """Raises GateError if INT8 lost more accuracy (in points) than the recipe allows."""
     if fp32 - u8 > max_drop_points:
         raise GateError(
             f"INT8 reads {u8:.2f} % of the test pictures, FP32 {fp32:.2f} %",
             f"at most {max_drop_points} points less",
-            "raise `epochs` in a QAT recipe (--recipe), or max_drop_points if that is good enough",
+            "raise `epochs` in a recipe (--recipe), or max_drop_points if that is good enough",
+        )
+
+
+def require_agreement(percent: float, least: float) -> None:
+    """Raises GateError if INT8 answers fewer pictures as FP32 does than the recipe wants."""
+    if percent < least:
+        raise GateError(
+            f"INT8 answers {percent:.2f} % of the test pictures as FP32 does",
+            f"at least {least} %",
+            "give more pictures, or raise `epochs` in a recipe (--recipe)",
         )
 
 
@@ -87,5 +117,5 @@ def _first_difference(model: Path, integers: Integers, pixels: NDArray[np.uint8]
     return "the pooling"
 
 
-def _op(layer: object) -> str:
-    return "QLinearConv" if isinstance(layer, IntegerConv) else "QLinearAdd"
+def _operator(layer: IntegerLayer) -> str | None:
+    return FUSED_OPERATOR.get("Conv" if isinstance(layer, IntegerConv) else type(layer).__name__)

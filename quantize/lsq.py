@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CODE_MAX = 127
-INPUT_SCALE = 1 / 128  # (byte - 128) / 128: a pixel's code is the pixel minus 128, exactly
+from quantize.grid import CODE_MAX
 
 
 class Quantize(torch.autograd.Function):
@@ -18,20 +17,32 @@ class Quantize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, scale: Tensor, low: int, high: float, gain: float) -> Tensor:
-        ratio = value / scale
-        codes = ratio.round().clamp_(low, high)
-        ctx.save_for_backward(ratio, codes)
-        ctx.bounds = (low, high, gain, scale.shape)
-        return codes * scale
+        out = (value / scale).round_().clamp_(low, high).mul_(scale)
+        ctx.save_for_backward(value, out, scale)
+        ctx.bounds = (low, high, gain)
+        return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        ratio, codes = ctx.saved_tensors
-        low, high, gain, shape = ctx.bounds
-        inside = gradients[0] * (ratio.clamp(low, high) == ratio)
-        by_scale = (gradients[0] * codes).addcmul_(inside, ratio, value=-1)
-        total = by_scale.sum((1, 2, 3), keepdim=True) if len(shape) else by_scale.sum()
-        return inside, total * gain, None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+        """The scale's is the sum of g (round(v/s) - v/s) inside and g (low or high) outside: two dot products."""
+        value, out, scale = ctx.saved_tensors
+        low, high, gain = ctx.bounds
+        gradient = gradients[0]
+        if scale.ndim:
+            inside = gradient * ((value >= low * scale) & (value <= high * scale))
+            total = (gradient * out).addcmul_(inside, value, value=-1).sum((1, 2, 3), keepdim=True)
+        else:
+            bound = scale.item()
+            inside = torch.ops.aten.hardtanh_backward(gradient, value, low * bound, high * bound)
+            total = _dot(gradient, out) - _dot(inside, value) if ctx.needs_input_grad[1] else None
+        return inside, None if total is None else total / scale * gain, None, None, None
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """The sum of products, without a copy of tensors that are channels_last."""
+    if first.ndim == 4:
+        first, second = first.permute(0, 2, 3, 1), second.permute(0, 2, 3, 1)
+    return torch.dot(first.reshape(-1), second.reshape(-1))
 
 
 def quantize(value: Tensor, scale: Tensor, low: int, high: float) -> Tensor:

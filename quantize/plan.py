@@ -1,33 +1,39 @@
-"""A network as quantization sees it: integer convolutions and adds in order, each with its activation, then the head.
+"""A network as quantization sees it: its layers in order of execution, each with its activation, then the classifier.
 
-torch.fx traces any nn.Module whose forward gives (features, logits); batch norms are folded into the convolutions
-before them, ReLU and ReLU6 into the layer that they follow. What cannot be planned is named, never silently in float.
+Convolutions, additions and multiplications (of squeeze-and-excitation) have integer kernels. A max pool and a concat
+only move codes, so their tensors share one scale. Hard swish and hard sigmoid are computed in float between two grids,
+from one code to one code.
 """
 
-import operator
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor
 from torch.nn import functional as F
-
-from edge.contract.errors import GateError
 
 Activation = Literal["none", "relu", "relu6"]
 INPUT = "pixels"
 
 
 @dataclass(frozen=True)
+class Geometry:
+    """How a convolution goes over its input."""
+
+    stride: tuple[int, int]
+    pads: tuple[int, int, int, int]  # top, left, bottom, right: zeros
+    dilation: tuple[int, int]
+    groups: int
+
+
+@dataclass(frozen=True)
 class Conv:
     name: str
-    source: str
+    sources: tuple[str]
     weight: Tensor  # (out, in / groups, kernel, kernel) float32, batch norm folded in
     bias: Tensor  # (out,) float32
-    stride: int
-    padding: int
-    groups: int
+    geometry: Geometry
     activation: Activation = "none"
 
 
@@ -38,7 +44,59 @@ class Add:
     activation: Activation = "none"
 
 
-Layer = Conv | Add
+@dataclass(frozen=True)
+class Mul:
+    """(N, C, H, W) times the same, or (N, C, 1, 1)."""
+
+    name: str
+    sources: tuple[str, str]
+    activation: Activation = "none"
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """The mean over all pixels: (N, C, 1, 1)."""
+
+    name: str
+    sources: tuple[str]
+    activation: Activation = "none"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """An activation that is no clip: x * min(max(x + 3, 0), 6) / 6, or without the factor x (arXiv 1905.02244)."""
+
+    name: str
+    sources: tuple[str]
+    kind: Literal["hardswish", "hardsigmoid"]
+    activation: Activation = "none"
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    name: str
+    sources: tuple[str]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    activation: Activation = "none"
+
+
+@dataclass(frozen=True)
+class Concat:
+    name: str
+    sources: tuple[str, ...]
+    activation: Activation = "none"
+
+
+Layer = Conv | Add | Mul | AveragePool | Curve | MaxPool | Concat
+Mover = (MaxPool, Concat)  # they move codes without changing them
+FUSED_OPERATOR = {  # what onnxruntime runs a layer as, with its integer kernel
+    "Conv": "QLinearConv",
+    "Add": "QLinearAdd",
+    "Mul": "QLinearMul",
+    "AveragePool": "QLinearGlobalAveragePool",
+}
 
 
 @dataclass(frozen=True)
@@ -49,199 +107,83 @@ class Plan:
     weight: Tensor  # (classes, features) float32: the classifier, which stays float
     bias: Tensor  # (classes,) float32
 
+
+class Reader(Protocol):
+    """A layer of a plan or of its integers."""
+
     @property
-    def planned(self) -> dict[str, int]:
-        """How many integer layers onnxruntime has to run, by the operator that runs them."""
-        convs = sum(isinstance(layer, Conv) for layer in self.layers)
-        return {"QLinearConv": convs, "QLinearAdd": len(self.layers) - convs}
+    def name(self) -> str: ...
+
+    @property
+    def sources(self) -> tuple[str, ...]: ...
+
+
+def shared_grids(layers: Sequence[Reader]) -> dict[str, str]:
+    """By tensor, the one whose scale it has: its own name, but where a max pool or a concat ties tensors together."""
+    grid = {INPUT: INPUT} | {layer.name: layer.name for layer in layers}
+    for layer in layers:
+        if isinstance(layer, Mover):
+            tied = {grid[layer.name], *(grid[source] for source in layer.sources)}
+            first = next(name for name in grid if name in tied)
+            grid = {name: first if of in tied else of for name, of in grid.items()}
+    return grid
+
+
+def last_uses(layers: Sequence[Reader]) -> dict[str, set[str]]:
+    """By layer, the tensors that no later layer reads, so that a walk can let them go."""
+    last = {source: layer.name for layer in layers for source in layer.sources}
+    uses: dict[str, set[str]] = {}
+    for tensor, name in last.items():
+        uses.setdefault(name, set()).add(tensor)
+    return uses
+
+
+@torch.inference_mode()
+def float_logits(plan: Plan, pixels: Tensor) -> Tensor:
+    """(N, classes) of the float network, batch norms folded: pixels (N, C, H, W) float, (byte - 128) / 128."""
+    done = last_uses(plan.layers)
+    values = {INPUT: pixels}
+    for layer in plan.layers:
+        values[layer.name] = float_layer(layer, tuple(values[name] for name in layer.sources))
+        for name in done.get(layer.name, ()):
+            del values[name]
+    return F.linear(values[plan.layers[-1].name].mean((2, 3)), plan.weight, plan.bias)
 
 
 def float_layer(layer: Layer, inputs: tuple[Tensor, ...]) -> Tensor:
     """The layer in float32, activation included."""
     if isinstance(layer, Conv):
-        value = F.conv2d(inputs[0], layer.weight, layer.bias, layer.stride, layer.padding, 1, layer.groups)
-    else:
-        value = inputs[0] + inputs[1]
-    return activate(value, layer.activation)
+        return activate(convolve(layer.geometry, inputs[0], layer.weight, layer.bias), layer.activation)
+    return activate(combine(layer, inputs), layer.activation)
+
+
+def convolve(geometry: Geometry, value: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The convolution of value (N, C, H, W)."""
+    top, left, bottom, right = geometry.pads
+    if (top, left) != (bottom, right):
+        value, top, left = F.pad(value, (left, right, top, bottom)), 0, 0
+    return F.conv2d(value, weight, bias, geometry.stride, (top, left), geometry.dilation, geometry.groups)
+
+
+def combine(layer: Layer, inputs: tuple[Tensor, ...]) -> Tensor:
+    """What a layer without weights computes before its activation."""
+    if isinstance(layer, Add):
+        return inputs[0] + inputs[1]
+    if isinstance(layer, Mul):
+        return inputs[0] * inputs[1]
+    if isinstance(layer, AveragePool):
+        return inputs[0].mean((2, 3), keepdim=True)
+    if isinstance(layer, Curve):
+        gate = (inputs[0] + 3).clamp(0, 6)
+        return (inputs[0] * gate if layer.kind == "hardswish" else gate) * (1 / 6)
+    if isinstance(layer, MaxPool):
+        top, left, bottom, right = layer.pads
+        padded = F.pad(inputs[0], (left, right, top, bottom), value=-torch.inf) if any(layer.pads) else inputs[0]
+        return F.max_pool2d(padded, layer.kernel, layer.stride)
+    return torch.cat(inputs, 1)
 
 
 def activate(value: Tensor, activation: Activation) -> Tensor:
     if activation == "none":
         return value
     return F.relu(value) if activation == "relu" else F.relu6(value)
-
-
-def sources(layer: Layer) -> tuple[str, ...]:
-    return (layer.source,) if isinstance(layer, Conv) else layer.sources
-
-
-def make_plan(network: nn.Module) -> Plan:
-    """The plan of `network` in evaluation mode. Raises GateError that names the first node that has no place in it."""
-    network = network.eval()
-    try:
-        graph = fx.symbolic_trace(network)
-    except (fx.proxy.TraceError, TypeError) as error:
-        raise GateError(
-            f"torch.fx cannot trace the network: {error}", "a forward without control flow on values", "rewrite it"
-        ) from None
-    return _Planner(graph).plan()
-
-
-class _Planner:
-    """Walks the traced graph once. `self.of` says which layer's tensor a node carries."""
-
-    def __init__(self, graph: fx.GraphModule) -> None:
-        self.graph = graph
-        self.modules = dict(graph.named_modules())
-        self.layers: dict[str, Layer] = {}
-        self.of: dict[fx.Node, str] = {}
-        self.pooled: dict[fx.Node, str] = {}
-        self.linear: dict[fx.Node, nn.Linear] = {}
-
-    def plan(self) -> Plan:
-        for node in self.graph.graph.nodes:
-            if node.op == "placeholder":
-                self.of[node] = INPUT
-            elif node.op == "output":
-                return self._finish(node)
-            else:
-                self._step(node)
-        raise GateError("a network without output", "(features, logits)", "return both from forward")
-
-    def _step(self, node: fx.Node) -> None:
-        module = self.modules.get(str(node.target)) if node.op == "call_module" else None
-        kind = _kind(node, module)
-        if kind == "conv" and isinstance(module, nn.Conv2d):
-            self._put(node, _conv(node.name, self._tensor(node, 0), module))
-        elif kind == "norm" and isinstance(module, nn.BatchNorm2d):
-            self._replace(node, lambda layer: _fold(layer, module, node.name))
-        elif kind in ("relu", "relu6"):
-            self._replace(node, lambda layer: _with_activation(layer, kind, node.name))
-        elif kind == "add":
-            self._put(node, Add(node.name, (self._tensor(node, 0), self._tensor(node, 1))))
-        elif kind == "pool":
-            self.pooled[node] = self._tensor(node, 0)
-        elif kind == "same" and _argument(node, 0) in self.of:
-            self.of[node] = self.of[_argument(node, 0)]
-        elif kind in ("same", "flatten") and _argument(node, 0) in self.pooled:
-            self.pooled[node] = self.pooled[_argument(node, 0)]
-        elif kind == "linear" and isinstance(module, nn.Linear) and _argument(node, 0) in self.pooled:
-            self.linear[node] = module
-            self.pooled[node] = self.pooled[_argument(node, 0)]
-        else:
-            raise _unplanned(node)
-
-    def _tensor(self, node: fx.Node, index: int) -> str:
-        source = _argument(node, index)
-        if source not in self.of:
-            raise _unplanned(node)
-        return self.of[source]
-
-    def _put(self, node: fx.Node, layer: Layer) -> None:
-        self.layers[layer.name] = layer
-        self.of[node] = layer.name
-
-    def _replace(self, node: fx.Node, change: Callable[[Layer], Layer]) -> None:
-        """A batch norm or activation becomes part of the layer before it, whose own output nobody else may read."""
-        source = _argument(node, 0)
-        name = self._tensor(node, 0)
-        if name not in self.layers or len(source.users) != 1:
-            raise _unplanned(node)
-        self.layers[name] = change(self.layers[name])
-        self.of[node] = name
-
-    def _finish(self, node: fx.Node) -> Plan:
-        outputs = node.args[0] if isinstance(node.args[0], tuple) else ()
-        features, logits = (*outputs, None, None)[:2]
-        layers = tuple(self.layers.values())
-        if not (isinstance(features, fx.Node) and isinstance(logits, fx.Node) and logits in self.linear):
-            raise _unplanned(node)
-        if features in self.linear or self.pooled.get(features) != layers[-1].name:
-            raise _unplanned(node)
-        classifier = self.linear[logits]
-        bias = classifier.bias if classifier.bias is not None else torch.zeros(classifier.out_features)
-        return Plan(layers, classifier.weight.detach().clone(), bias.detach().clone())
-
-
-_FUNCTIONS: dict[Any, str] = {
-    operator.add: "add",
-    operator.iadd: "add",
-    torch.add: "add",
-    torch.relu: "relu",
-    F.relu: "relu",
-    F.relu6: "relu6",
-    torch.flatten: "flatten",
-    F.adaptive_avg_pool2d: "pool",
-}
-
-
-def _kind(node: fx.Node, module: nn.Module | None) -> str:
-    if node.op == "call_function":
-        known = _FUNCTIONS.get(node.target, "")
-        return known if known != "pool" or node.args[1] in (1, (1, 1)) else ""
-    if node.op == "call_method":
-        if node.target == "mean" and node.args[1:] in (((2, 3),), ((-2, -1),), ((-1, -2),)):
-            return "pool"
-        return {"flatten": "flatten", "relu": "relu", "add": "add"}.get(str(node.target), "")
-    if isinstance(module, nn.AdaptiveAvgPool2d):
-        return "pool" if module.output_size in (1, (1, 1)) else ""
-    table: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], str], ...] = (
-        (nn.Conv2d, "conv"),
-        (nn.BatchNorm2d, "norm"),
-        (nn.ReLU6, "relu6"),
-        (nn.ReLU, "relu"),
-        (nn.Linear, "linear"),
-        (nn.Flatten, "flatten"),
-        ((nn.Identity, nn.Dropout), "same"),
-    )
-    return next((kind for types, kind in table if isinstance(module, types)), "")
-
-
-def _argument(node: fx.Node, index: int) -> fx.Node:
-    argument = node.args[index] if index < len(node.args) else None
-    if not isinstance(argument, fx.Node):
-        raise _unplanned(node)
-    return argument
-
-
-def _conv(name: str, source: str, module: nn.Conv2d) -> Conv:
-    kernel, stride, padding = module.kernel_size, module.stride, module.padding
-    square = all(isinstance(v, tuple) and v[0] == v[1] for v in (kernel, stride, padding))
-    if not square or module.dilation != (1, 1) or module.padding_mode != "zeros":
-        raise GateError(
-            f"the convolution {name} is {module}", "square, undilated and zero-padded", "change the network"
-        )
-    weight = module.weight.detach().clone()
-    bias = torch.zeros(module.out_channels) if module.bias is None else module.bias.detach().clone()
-    return Conv(name, source, weight, bias, int(stride[0]), int(padding[0]), module.groups)
-
-
-def _fold(layer: Layer, norm: nn.BatchNorm2d, name: str) -> Conv:
-    """The convolution with the batch norm's running statistics folded in, computed in float64."""
-    if (
-        not isinstance(layer, Conv)
-        or layer.activation != "none"
-        or norm.running_mean is None
-        or norm.running_var is None
-    ):
-        raise GateError(f"the batch norm {name} follows no convolution", "one right before it", "change the network")
-    deviation = torch.sqrt(norm.running_var.double() + norm.eps)
-    gain = (norm.weight.detach().double() if norm.affine else torch.ones_like(deviation)) / deviation
-    shift = norm.bias.detach().double() if norm.affine else torch.zeros_like(deviation)
-    weight = layer.weight.double() * gain.view(-1, 1, 1, 1)
-    bias = shift + (layer.bias.double() - norm.running_mean.double()) * gain
-    return replace(layer, weight=weight.float(), bias=bias.float())
-
-
-def _with_activation(layer: Layer, kind: str, name: str) -> Layer:
-    if layer.activation != "none":
-        raise GateError(f"{name} is a second activation of {layer.name}", "one", "change the network")
-    return replace(layer, activation="relu" if kind == "relu" else "relu6")
-
-
-def _unplanned(node: fx.Node) -> GateError:
-    return GateError(
-        f"the node {node.name} ({node.op} {node.target}) cannot be quantized by this version",
-        "convolution, batch norm, ReLU or ReLU6, add, global average pool and one linear classifier",
-        "change the network",
-    )

@@ -1,10 +1,13 @@
 """`edgewise quantize RUN`: a trained run folder -> RUN/int8, proved and ready to pack."""
 
+import resource
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +17,28 @@ from edge.contract.files import write_whole
 from edge.contract.labels import labels_text
 from edge.contract.spec import FORMS, spec_text
 from edge.engine import Engine, run_in_batches
-from quantize.certificate import Measured, certificate, measure
+from quantize.certificate import Measured, agreement, certificate, measure
 from quantize.emit import emit
 from quantize.fake import FakeQuant
-from quantize.folder import write_golden, write_report, writing
-from quantize.gates import require_accuracy, require_exact, require_fused
+from quantize.folder import completed, write_golden, write_report, writing
+from quantize.gates import require_accuracy, require_agreement, require_exact, require_fused, require_same_forms
+from quantize.html import PAGE, render_report
 from quantize.integers import Integers, extract
+from quantize.material import Material, load_material
+from quantize.plan import Plan
+from quantize.ptq import ptq
 from quantize.qat import fine_tune
-from quantize.recipe import QatRecipe
+from quantize.recipe import Recipe
+from quantize.simulate import simulate
+from quantize.trace import make_plan
 from train.augment import make_augment
-from train.data import DataSet
-from train.run_folder import Run, load_run, load_run_data
+from train.memory import keep_freed_memory
+from train.predict import predict
+from train.run_folder import Run, load_run
+
+Progress = Callable[[str, int, int], None]
+Method = Literal["auto", "ptq", "qat"]
+_VAL_PICTURES = 2000  # that say whether calibration alone is enough
 
 
 @dataclass(frozen=True)
@@ -34,41 +48,88 @@ class QuantizeReport:
     seconds: float
 
 
-Progress = Callable[[str, int, int], None]
-
-
-def quantize(run_folder: Path, recipe: QatRecipe, data: str | None, progress: Progress) -> QuantizeReport:
+def quantize(
+    run_folder: Path, recipe: Recipe, method: Method, data: str | None, pictures: str | None, progress: Progress
+) -> QuantizeReport:
     """Quantizes the run, measures it on its test pictures and writes RUN/int8.
 
-    `data` replaces the data set that the run remembers, should it have moved. `progress` gets the stage, the step and
-    the number of steps. Raises GateError if a planned integer layer runs in float, if the u8 file is not bit-identical
-    to the integer reference, or if accuracy fell too far; RUN/int8 is then as it was.
+    method: "ptq" calibrates and rounds, "qat" trains after that, "auto" trains only if that alone does not agree with
+    FP32 as the recipe wants. `data` replaces the data set that the run remembers, `pictures` are unlabelled ones to
+    tune on. `progress` gets the stage, the step and the number of steps. Raises GateError if a planned integer layer
+    runs in float, if the u8 file is not bit-identical to the integer reference, or if it answers too differently from
+    FP32; RUN/int8 is then as it was.
     """
     start = time.monotonic()
+    keep_freed_memory()
     run = load_run(run_folder)
-    pictures = load_run_data(replace(run, source=data) if data else run)
-    model = fine_tune(
-        run.network,
-        pictures.train.pixels,
-        recipe,
-        make_augment(run.recipe.augmentation, recipe.seed),
-        lambda step, steps, _: progress("QAT", step, steps),
-    )
+    plan = make_plan(run.network)
+    material = load_material(run, data, pictures, recipe.qat.seed, partial(progress, "pictures"))
+    model, history = _quantized(run, plan, material, recipe, method, progress)
     integers = extract(model)
     with writing(run_folder / "int8") as folder:
         for form in FORMS:
             emit(integers, run.spec, form, folder / f"model.{form}.onnx")
-        test = pictures.test
-        measured = measure(
-            run.network, model, integers, folder, test.pixels, lambda step, steps: progress("proof", step, steps)
-        )
-        report = certificate(measured, model, integers, test)
-        _require(folder / "model.u8.onnx", integers, measured, report, test.pixels, recipe)
-        _write_rest(folder, run, pictures, model, integers)
+        measured = measure(run.network, integers, folder, material.test, partial(progress, "proof"))
+        report = certificate(measured, plan, integers, material.test, material.targets)
+        _require(folder / "model.u8.onnx", integers, measured, report, material, recipe)
+        _write_rest(folder, run, material, integers)
         seconds = time.monotonic() - start
-        report["seconds"] = round(seconds, 2)
+        report |= {
+            "method": history,
+            "recipe": asdict(recipe),
+            "network": run.spec.network,
+            "pictures": {
+                "source": material.source,
+                "labelled": pictures is None,
+                "seed": recipe.qat.seed,
+                "split_seed": run.seed,
+            },
+            "seconds": round(seconds, 2),
+            "peak_memory_bytes": _peak_memory_bytes(),
+        }
+        report = completed(folder, report)
+        page = render_report(report, run.labels, material.targets, measured.logits, material.test, integers)
+        write_whole(str(folder / PAGE), page.encode())
+        report = completed(folder, report)
         write_report(folder, report)
     return QuantizeReport(run_folder / "int8", report, seconds)
+
+
+def _quantized(
+    run: Run, plan: Plan, material: Material, recipe: Recipe, method: Method, progress: Progress
+) -> tuple[FakeQuant, dict[str, Any]]:
+    """The quantized network, and how it came about: agreement with FP32 on val pictures after each stage.
+
+    To them come pictures to tune on that calibration left: agreement needs no label, and few pictures prove little.
+    """
+    order = np.random.default_rng(recipe.ptq.seed).permutation(len(material.tune))
+    sample, rest = np.sort(order[: recipe.ptq.pictures]), order[recipe.ptq.pictures :]
+    val = np.concatenate([material.val, material.tune[np.sort(rest[:_VAL_PICTURES])]])[:_VAL_PICTURES]
+    answers = predict(run.network, val)[1].argmax(1)
+    model = ptq(plan, material.tune[sample], recipe.ptq, progress)
+    found = _agreement(model, val, answers)
+    history: dict[str, Any] = {"name": "ptq", "val_agreement": {"ptq": found}, "steps": 0}
+    if method == "ptq" or (method == "auto" and found["low"] >= recipe.gates.enough_agreement):
+        return model, history
+    started = time.monotonic()
+    steps = recipe.qat.steps_for(len(material.tune))
+    fine_tune(
+        model,
+        plan,
+        material.tune,
+        recipe.qat,
+        make_augment(run.recipe.augmentation, recipe.qat.seed),
+        lambda step, _, __: progress("QAT", step, steps),
+    )
+    history |= {"name": "qat", "steps": steps, "seconds_a_step": round((time.monotonic() - started) / steps, 4)}
+    held = material.val[:_VAL_PICTURES]
+    history["val_agreement"]["qat"] = _agreement(model, held, answers[: len(held)])
+    return model, history
+
+
+def _agreement(model: FakeQuant, pixels: NDArray[np.uint8], answers: NDArray[np.int64]) -> dict[str, float]:
+    """On how many of the pictures the integers answer as FP32 does."""
+    return agreement(simulate(extract(model), pixels).argmax(1), answers)
 
 
 def _require(
@@ -76,21 +137,34 @@ def _require(
     integers: Integers,
     measured: Measured,
     report: dict[str, Any],
-    pixels: NDArray[np.uint8],
-    recipe: QatRecipe,
+    material: Material,
+    recipe: Recipe,
 ) -> None:
     require_fused(measured.fused)
-    require_exact(model, integers, pixels, measured.reference, measured.features)
-    require_accuracy(report["accuracy"]["fp32"], report["accuracy"]["u8"], recipe.max_drop_points)
+    require_exact(model, integers, material.test, measured.reference, measured.features)
+    require_same_forms(measured.unoptimized["u8"], measured.unoptimized["s8"])
+    if material.targets is not None:
+        require_accuracy(report["accuracy"]["fp32"], report["accuracy"]["u8"], recipe.gates.max_drop_points)
+    else:
+        require_agreement(report["agreement_with_fp32"]["u8"]["percent"], recipe.gates.min_agreement)
 
 
-def _write_rest(folder: Path, run: Run, pictures: DataSet, model: FakeQuant, integers: Integers) -> None:
+def _write_rest(folder: Path, run: Run, material: Material, integers: Integers) -> None:
     """labels.txt, spec.json, golden vectors, and the base of learning: features by the file that the board runs."""
     write_whole(str(folder / "labels.txt"), labels_text(run.labels).encode())
     write_whole(str(folder / "spec.json"), spec_text(run.spec).encode())
-    write_golden(folder / "golden.npz", integers, run.spec, pictures.test.pixels)
+    write_golden(folder / "golden.npz", integers, run.spec, material.test)
+    if material.labelled is None:
+        return  # what is not known cannot be taught beside: pack says so
     engine = Engine(str(folder / "model.u8.onnx"))
-    train, val = (run_in_batches(engine, part.pixels)[0] for part in (pictures.train, pictures.val))
+    learned, held = material.labelled.train, material.labelled.val
+    train, val = (run_in_batches(engine, part.pixels)[0] for part in (learned, held))
     weights = integers.weight.T.copy()
-    base = make_base(train, pictures.train.targets, val, pictures.val.targets, weights, integers.bias, run.seed)
+    base = make_base(train, learned.targets, val, held.targets, weights, integers.bias, run.seed)
     write_base(str(folder / "head.npz"), base)
+
+
+def _peak_memory_bytes() -> int:
+    """Of this process so far: Linux counts in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

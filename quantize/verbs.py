@@ -2,44 +2,73 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from edge.contract.errors import UsageError
 from edge.contract.results import Outcome
-from quantize.recipe import load_qat_recipe
-from quantize.run import Progress
+from quantize.recipe import load_recipe
+from quantize.run import Method, Progress
 from quantize.run import quantize as run_quantize
+from train.run_folder import load_run
 
 
 def quantize(
-    run: Annotated[Path, typer.Argument(help="The folder that `edgewise train` wrote.")],
+    run: Annotated[Path, typer.Argument(help="The folder that `edgewise train` or `edgewise import` wrote.")],
     progress: Progress,
+    ptq: Annotated[bool, typer.Option("--ptq", help="Calibrate and round only, do not train.")] = False,
+    qat: Annotated[bool, typer.Option("--qat", help="Train even where calibration alone is enough.")] = False,
+    pictures: Annotated[
+        str | None, typer.Option(help="Unlabelled pictures to tune on: a folder, a zip or a film.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="The data set, if it is no longer where it was.")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A QAT recipe in YAML instead of the built-in one.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of QAT.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A recipe in YAML instead of the built-in one.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of calibration and training.")] = None,
 ) -> Outcome:
-    """Turn a trained run into INT8 by quantization-aware training, and prove the match.
+    """Turn a trained run into INT8, and prove the match.
 
-    Writes RUN/int8: three ONNX files from one set of integers, golden vectors, the base of learning, and report.json.
-    Refuses to if one planned layer would run in float or one feature differs from the integer reference.
+    Calibrates first, and trains with quantization where that alone does not answer as FP32 does. Writes RUN/int8: four
+    ONNX files from one set of integers, golden vectors, the base of learning, report.json and report.html. Refuses to
+    if one planned layer would run in float or one feature differs from the integer reference.
 
-    Example: edgewise quantize runs/digits
+    Examples: edgewise quantize runs/digits; edgewise quantize runs/lite0 --pictures photos/
     """
-    settings = load_qat_recipe(recipe)
+    if ptq and qat:
+        raise UsageError("--ptq and --qat", "one of them, or neither", "leave one out")
+    spec = load_run(run).spec
+    settings = load_recipe(recipe, spec.height, spec.width)
     if seed is not None:
-        settings = replace(settings, seed=seed)
-    done = run_quantize(run, settings, data, progress)
-    report = done.report
-    accuracy, layers = report["accuracy"], report["integer_layers"]
-    agreement = report["agreement"]["u8"]
-    lines = (
-        f"accuracy on {report['test_count']} test pictures: "
-        + ", ".join(f"{name} {value:.2f} %" for name, value in accuracy.items()),
-        f"integer layers: {layers['fused']} of {sum(layers['planned'].values())} fused by onnxruntime",
-        f"features bit-identical to the integer reference: {report['exact']['u8_pictures']} of {report['test_count']}",
-        f"top-1 agreement of u8 with the QAT model: {agreement['percent']:.2f} % "
-        f"(95 % interval {agreement['low']:.2f} to {agreement['high']:.2f})",
-        f"written: {done.folder} in {done.seconds:.1f} s",
+        settings = replace(settings, ptq=replace(settings.ptq, seed=seed), qat=replace(settings.qat, seed=seed))
+    method: Method = "ptq" if ptq else "qat" if qat else "auto"
+    done = run_quantize(run, settings, method, data, pictures, progress)
+    lines = (*report_lines(done.report), f"written: {done.folder} in {done.seconds:.1f} s, report.html to look at")
+    return Outcome(lines, {"folder": str(done.folder), **done.report})
+
+
+def report_lines(report: dict[str, Any]) -> tuple[str, ...]:
+    accuracy, layers, method = report["accuracy"], report["integer_layers"], report["method"]
+    how = ", ".join(f"{value['percent']:.2f} % after {name.upper()}" for name, value in method["val_agreement"].items())
+    lines = [f"agreement with FP32 on val pictures: {how}" + (", so no training" if not method["steps"] else "")]
+    if accuracy:
+        values = ", ".join(f"{name} {value:.2f} %" for name, value in accuracy.items())
+        lines.append(f"accuracy on {report['test_count']} test pictures: {values}")
+    for name, teacher in (("agreement_with_fp32", "FP32"), ("agreement", "the QAT model")):
+        found = report[name]["u8"]
+        lines.append(
+            f"top-1 agreement of u8 with {teacher}: {found['percent']:.2f} % "
+            f"(95 % interval {found['low']:.2f} to {found['high']:.2f})"
+        )
+    planned, adds = sum(layers["planned"].values()), report["multiply_adds"]
+    share = 100 * adds["integer"] / (adds["integer"] + adds["float"])
+    lines.append(
+        f"integer layers: {layers['fused']} of {planned} fused by onnxruntime, {share:.2f} % of the multiply-adds; "
+        "the classifier is float"
     )
-    return Outcome(lines, {"folder": str(done.folder), **report})
+    lines.append(
+        f"features bit-identical to the integer reference: {report['exact']['u8_pictures']} of {report['test_count']}"
+    )
+    if report["dead_channels"]:
+        named = ", ".join(f"{count} of {name}" for name, count in report["dead_channels"].items())
+        lines.append(f"channels whose weights are all 0: {named}")
+    return tuple(lines)

@@ -17,6 +17,7 @@ REQUIRED = (
     "labels.txt",
     "model.float.onnx",
     "model.s8.onnx",
+    "model.s8_identity.onnx",
     "model.u8.onnx",
     "report.json",
     "runtime/edge/__main__.py",

@@ -5,7 +5,7 @@ from typing import Any, Dict, NamedTuple
 
 from edge.contract.errors import FormatError
 
-FORMS = ("u8", "s8", "float")  # model.u8.onnx, model.s8.onnx, model.float.onnx
+FORMS = ("u8", "s8", "s8_identity", "float")  # model.u8.onnx and so on: docs/int8.md says what each is for
 
 
 class ModelSpec(NamedTuple):

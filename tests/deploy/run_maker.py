@@ -19,6 +19,7 @@ def make_run(run: Path, *, ready: bool = True, head: bytes = b"head") -> Path:
     for name, source in (
         ("model.u8.onnx", "tiny.u8.onnx"),
         ("model.s8.onnx", "tiny.float.onnx"),
+        ("model.s8_identity.onnx", "tiny.float.onnx"),
         ("model.float.onnx", "tiny.float.onnx"),
         ("golden.npz", "tiny.golden.npz"),
     ):

@@ -36,7 +36,7 @@ def test_the_integer_reference_and_onnxruntime_agree_to_the_last_bit(tmp_path, g
     assert (report.pictures, report.identical) == (5, 5)
 
 
-@pytest.mark.parametrize("form", ["s8", "float"])
+@pytest.mark.parametrize("form", ["s8", "s8_identity", "float"])
 def test_the_other_forms_need_only_point_in_the_same_direction(tmp_path, golden, form):
     report = check(tmp_path, golden, form)
     assert report.lowest_cosine >= 0.999
@@ -66,7 +66,7 @@ def test_another_preparation_of_the_frame_is_found(tmp_path, golden):
     assert "frame" in caught.value.found
 
 
-@pytest.mark.parametrize("name", ["frame", "pixels", "u8", "s8", "float"])
+@pytest.mark.parametrize("name", ["frame", "pixels", "u8", "s8", "s8_identity", "float"])
 def test_golden_vectors_of_other_shapes_or_types_are_malformed(tmp_path, golden, name):
     good = golden[name]
     for bad in (good[..., :-1], good.astype(np.float64), good[:0], good[..., None], np.float32(1)):

@@ -7,7 +7,7 @@ from torch import nn
 from edge.contract.spec import ModelSpec
 from quantize.fake import FakeQuant
 from quantize.integers import Integers, extract
-from quantize.plan import make_plan
+from quantize.trace import make_plan
 from train.network import to_input
 
 
@@ -36,11 +36,39 @@ class Block(nn.Module):
         return self.relu(y)
 
 
-class Net(nn.Module):
-    def __init__(self, channels: int, blocks: list[Block], features: int, classes: int) -> None:
+class SqueezeExcite(nn.Module):
+    """MobileNetV3's block: hard swish, and channels weighed by what the whole map holds."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        first = blocks[0].first[0].in_channels
-        self.stem = nn.Sequential(nn.Conv2d(channels, first, 3, 1, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU())
+        self.expand = nn.Sequential(nn.Conv2d(inputs, 12, 1, bias=False), nn.BatchNorm2d(12), nn.Hardswish())
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.squeeze = nn.Sequential(nn.Conv2d(12, 4, 1), nn.ReLU(), nn.Conv2d(4, 12, 1), nn.Hardsigmoid())
+        self.project = nn.Sequential(nn.Conv2d(12, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.Hardswish())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.expand(x)
+        return self.project(self.squeeze(self.pool(y)) * y)
+
+
+class Branches(nn.Module):
+    """Concatenated branches: max pooled, dilated, and padded on two sides alone as TensorFlow does."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.dilated = nn.Sequential(nn.Conv2d(inputs, 6, 3, 2, 2, dilation=2), nn.ReLU6())
+        self.padded = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(inputs, 6, 3, 2))
+        self.join = nn.Sequential(nn.Conv2d(inputs + 12, outputs, 1), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.join(torch.cat((self.pool(x), self.dilated(x), self.padded(x)), 1))
+
+
+class Net(nn.Module):
+    def __init__(self, stem: list[nn.Module], blocks: list[nn.Module], first: int, features: int, classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*stem, nn.BatchNorm2d(first), nn.ReLU())
         self.blocks = nn.Sequential(*blocks)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(features, classes)
@@ -58,21 +86,38 @@ def smooth_pixels(count: int, size: int, channels: int, seed: int) -> np.ndarray
     return np.clip(coarse[:, :size, :size] + noise, 0, 255).astype(np.uint8)
 
 
-def random_net(seed: int, channels: int = 1, blocks: int = 2, six: bool = False, depthwise: bool = False) -> Net:
-    """Random weights and batch norms that have seen pictures, in evaluation mode."""
+KINDS = ("residual", "plain", "depthwise", "squeeze", "branches")
+
+
+def random_net(seed: int, channels: int = 1, blocks: int = 2, six: bool = False, kinds: tuple[str, ...] = KINDS) -> Net:
+    """Random blocks of `kinds`, random weights, and batch norms that have seen pictures; in evaluation mode."""
     torch.manual_seed(seed)
     random = np.random.RandomState(seed)
     widths = [int(random.choice([4, 8, 12])) for _ in range(blocks + 1)]
-    parts = [
-        Block(widths[i], widths[i + 1], int(random.choice([1, 2])), bool(random.randint(2)), six, depthwise)
-        for i in range(blocks)
-    ]
-    net = Net(channels, parts, widths[-1], 4)
+    parts = [_block(str(random.choice(kinds)), widths[i], widths[i + 1], six, random) for i in range(blocks)]
+    net = Net(_stem(channels, widths[0], random), parts, widths[0], widths[-1], 4)
     net.train()
     with torch.no_grad():
         for i in range(5):
             net(to_input(torch.from_numpy(smooth_pixels(16, 16, channels, seed + i))))
     return net.eval()
+
+
+def _stem(channels: int, outputs: int, random: np.random.RandomState) -> list[nn.Module]:
+    kernel, stride = int(random.choice([3, 5, 7])), int(random.choice([1, 2]))
+    if stride == 2 and random.randint(2):  # TensorFlow's "SAME"
+        sides = ((kernel - 2) // 2, (kernel - 1) // 2)
+        return [nn.ZeroPad2d(sides * 2), nn.Conv2d(channels, outputs, kernel, 2, bias=False)]
+    return [nn.Conv2d(channels, outputs, kernel, stride, kernel // 2, bias=False)]
+
+
+def _block(kind: str, inputs: int, outputs: int, six: bool, random: np.random.RandomState) -> nn.Module:
+    if kind == "squeeze":
+        return SqueezeExcite(inputs, outputs)
+    if kind == "branches":
+        return Branches(inputs, outputs)
+    residual = kind == "residual" or (kind == "depthwise" and bool(random.randint(2)))
+    return Block(inputs, outputs, int(random.choice([1, 2])), residual, six, kind == "depthwise")
 
 
 def quantized(net: Net, channels: int, seed: int) -> tuple[FakeQuant, Integers, ModelSpec]:

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
-from networks import quantized, random_net, smooth_pixels
+from networks import KINDS, quantized, random_net, smooth_pixels
 
 from edge.contract.errors import GateError
-from edge.contract.spec import FORMS
+from edge.contract.spec import FORMS, ModelSpec
 from edge.engine import Engine, run_in_batches
 from quantize.certificate import layer_errors
 from quantize.emit import IR_VERSION, OPSET, emit
@@ -27,14 +27,26 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON36 = ROOT / ".venv36" / "bin" / "python"
 
 
+def _any_network(seed: int, channels: int, six: bool, kinds: tuple[str, ...]) -> tuple[Integers, ModelSpec]:
+    try:
+        return quantized(random_net(seed, channels, 3, six, kinds), channels, seed)[1:]
+    except GateError as error:
+        assert "calibration pictures" in error.found  # random weights sometimes leave a tensor at 0 on all of them
+        reject()
+
+
 @settings(max_examples=12, deadline=None)
-@example(seed=27, channels=1, six=False, depthwise=True)  # has a channel whose weights are next to nothing
-@given(seed=st.integers(0, 10_000), channels=st.sampled_from([1, 3]), six=st.booleans(), depthwise=st.booleans())
+@given(
+    seed=st.integers(0, 10_000),
+    channels=st.sampled_from([1, 3]),
+    six=st.booleans(),
+    kinds=st.sets(st.sampled_from(KINDS), min_size=1),
+)
 def test_onnxruntime_gives_the_references_bits_for_any_network(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, channels: int, six: bool, depthwise: bool
+    tmp_path_factory: pytest.TempPathFactory, seed: int, channels: int, six: bool, kinds: set[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("exact")
-    _, integers, spec = quantized(random_net(seed, channels, 3, six, depthwise), channels, seed)
+    integers, spec = _any_network(seed, channels, six, tuple(sorted(kinds)))
     pixels = smooth_pixels(40, 16, channels, seed + 1)
     emit(integers, spec, "u8", folder / "m.onnx")
     engine = Engine(str(folder / "m.onnx"), optimized_path=str(folder / "optimized.onnx"))
@@ -61,7 +73,7 @@ def test_without_optimizations_the_tensorrt_form_and_the_cpu_form_are_identical(
     tmp_path_factory: pytest.TempPathFactory, seed: int, six: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("forms")
-    _, integers, spec = quantized(random_net(seed, 3, 2, six), 3, seed)
+    integers, spec = _any_network(seed, 3, six, KINDS)
     pixels = smooth_pixels(20, 16, 3, seed + 1)
     features = {}
     for form in FORMS:
@@ -95,6 +107,11 @@ def _faulty(integers: Integers) -> int:
     return next(i for i, layer in layers if i and isinstance(layer, IntegerConv) and layer.activation == "relu")
 
 
+def _rescaled(integers: Integers, name: str, factor: float) -> Integers:
+    scale = np.float32(integers.scales[name] * np.float32(factor))
+    return replace(integers, scales={**integers.scales, name: scale})
+
+
 def _faults(integers: Integers) -> dict[str, Integers]:
     """What goes wrong in other people's exporters; each must be caught."""
     index = _faulty(integers)
@@ -104,7 +121,7 @@ def _faults(integers: Integers) -> dict[str, Integers]:
     halved[0] //= 2
     rolled = np.roll(conv.weight, 1, axis=0)
     return {
-        "an output scale off by 1 %": _change(integers, index, scale=np.float32(conv.scale * np.float32(1.01))),
+        "an output scale off by 1 %": _rescaled(integers, conv.name, 1.01),
         "biases off by one step": _change(integers, index, bias=conv.bias + 1),
         "one channel halved": _change(integers, index, weight=halved),
         "channels rolled": _change(integers, index, weight=rolled),
@@ -125,7 +142,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_in_the_file_is_caught_and_its_layer_named(tmp_path: Path, fault: str) -> None:
-    _, integers, spec = quantized(random_net(11, blocks=3), 1, 11)
+    _, integers, spec = quantized(random_net(11, blocks=3, kinds=("residual",)), 1, 11)
     pixels = smooth_pixels(40, 16, 1, 12)
     emit(_faults(integers)[fault], spec, "u8", tmp_path / "m.onnx")
     features, _ = Engine(str(tmp_path / "m.onnx")).run(pixels)

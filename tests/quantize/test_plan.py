@@ -2,23 +2,24 @@
 
 import pytest
 import torch
-from networks import Net, random_net, smooth_pixels
+from networks import KINDS, Net, random_net, smooth_pixels
 from torch import Tensor, nn
 
 from edge.contract.errors import GateError
-from quantize.plan import INPUT, Add, Conv, float_layer, make_plan, sources
+from quantize.plan import INPUT, Add, Conv, float_layer
+from quantize.trace import make_plan
 from train.network import build_network, to_input
 
 
 @pytest.mark.parametrize("six", [False, True])
-@pytest.mark.parametrize("depthwise", [False, True])
-def test_the_folded_plan_computes_what_the_network_does(six: bool, depthwise: bool) -> None:
-    net = random_net(3, channels=3, six=six, depthwise=depthwise)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_folded_plan_computes_what_the_network_does(six: bool, kind: str) -> None:
+    net = random_net(3, channels=3, six=six, kinds=(kind,))
     x = to_input(torch.from_numpy(smooth_pixels(8, 16, 3, 9)))
     plan = make_plan(net)
     values = {INPUT: x}
     for layer in plan.layers:
-        values[layer.name] = float_layer(layer, tuple(values[name] for name in sources(layer)))
+        values[layer.name] = float_layer(layer, tuple(values[name] for name in layer.sources))
     features = values[plan.layers[-1].name].mean((2, 3))
     with torch.no_grad():
         expected, logits = net(x)
@@ -27,8 +28,9 @@ def test_the_folded_plan_computes_what_the_network_does(six: bool, depthwise: bo
 
 
 def test_every_convolution_and_add_of_the_shipped_network_is_planned() -> None:
-    plan = make_plan(build_network("resnet-s", 1, 10))
-    assert plan.planned == {"QLinearConv": 11, "QLinearAdd": 4}
+    plan = make_plan(build_network("resnet-s", 1, 10, (32, 32)))
+    kinds = [type(layer) for layer in plan.layers]
+    assert (kinds.count(Conv), kinds.count(Add)) == (11, 4)
     assert {type(layer) for layer in plan.layers} == {Conv, Add}
 
 
@@ -52,13 +54,13 @@ class _Ending(nn.Module):
     ("middle", "named"),
     [
         (nn.Sigmoid(), "middle"),
-        (nn.MaxPool2d(2), "middle"),
-        (nn.Conv2d(4, 4, 3, dilation=2), "middle"),
-        (nn.Conv2d(4, 4, (1, 3)), "middle"),
+        (nn.MaxPool2d(2, ceil_mode=True), "middle"),
+        (nn.AvgPool2d(2), "middle"),
         (nn.Conv2d(4, 4, 3, padding_mode="reflect"), "middle"),
         (nn.Sequential(nn.ReLU(), nn.ReLU()), "middle_1"),
         (nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4)), "middle_1"),
         (nn.AdaptiveAvgPool2d(2), "middle"),
+        (nn.ZeroPad2d(1), "middle"),
     ],
 )
 def test_what_cannot_be_planned_is_named(middle: nn.Module, named: str) -> None:
