@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge.contract.spec import FORMS
+from edge.contract.spec import FORMS, ModelSpec
 from edge.engine import Engine, run_in_batches
+from quantize.emit import PLAIN, emit
 from quantize.gates import Fused, find_fused, planned
 from quantize.integers import Float32, IntegerConv, Integers
 from quantize.plan import INPUT, Mover, Plan, float_layer, last_uses
@@ -33,13 +34,14 @@ class Measured:
     logits: dict[str, Float32]
     reference: Float32  # (N, D) features of the integer reference
     features: Float32  # (N, D) of the u8 file, optimized
-    unoptimized: dict[str, Float32]  # (N, D) of u8 and s8 with onnxruntime's optimizations off
+    unoptimized: dict[str, Float32]  # (N, D) of u8 without blocks and s8, with onnxruntime's optimizations off
     fused: Fused
 
 
 def measure(
     network: nn.Module | None,
     integers: Integers,
+    spec: ModelSpec,
     folder: Path,
     pixels: NDArray[np.uint8],
     progress: Callable[[int, int], None],
@@ -62,14 +64,23 @@ def measure(
     for step, form in enumerate(("s8", "s8_identity", "float"), 4):
         _, logits[form] = run_in_batches(Engine(str(folder / f"model.{form}.onnx")), pixels)
         progress(step, steps)
-    unoptimized = {}
-    for form in ("u8", "s8"):
-        plain = Engine(str(folder / f"model.{form}.onnx"), optimize=False)
-        unoptimized[form], _ = run_in_batches(plain, pixels[:_ERROR_PICTURES])
+    plain = unoptimized(integers, spec, folder / "model.s8.onnx", pixels[:_ERROR_PICTURES])
     progress(steps - 1, steps)
     reference = reference_features(integers, pixels)
     progress(steps, steps)
-    return Measured(logits, reference, features, unoptimized, fused)
+    return Measured(logits, reference, features, plain, fused)
+
+
+def unoptimized(integers: Integers, spec: ModelSpec, s8: Path, pixels: NDArray[np.uint8]) -> dict[str, Float32]:
+    """Features (N, D) of the s8 file and of u8 without blocks of pixels, with onnxruntime's optimizations off.
+
+    Both then compute in float between the same roundings, in the same order, so their bits are the same.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        u8 = Path(scratch) / "plain.onnx"
+        emit(integers, spec, PLAIN, u8)
+        paths = {"u8": u8, "s8": s8}
+        return {form: run_in_batches(Engine(str(path), optimize=False), pixels)[0] for form, path in paths.items()}
 
 
 def certificate(

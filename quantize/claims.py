@@ -16,7 +16,7 @@ from edge.contract.spec import FORMS, ModelSpec
 from edge.engine import Engine
 from edge.golden import check_golden
 from edge.release import Release
-from quantize.certificate import dead_channels, file_hash, multiply_adds
+from quantize.certificate import dead_channels, file_hash, multiply_adds, unoptimized
 from quantize.emit import summed_in_float
 from quantize.gates import find_fused, planned, require_fused
 from quantize.integers import IntegerConv, Integers, canonical
@@ -134,8 +134,8 @@ def golden_claims(certified: Certified, integers: Integers) -> list[Claim]:
     off = float(np.abs(golden["float"] - features).max() / max(np.abs(features).max(), 1e-30))
     near = f"at most {_FLOAT_TOLERANCE}"
     claims.append(Claim("golden float, reference", off <= _FLOAT_TOLERANCE, f"off by {off:.1e} of the largest", near))
-    u8, s8 = (Engine(str(certified.model(form)), optimize=False).run(pixels)[0] for form in ("u8", "s8"))
-    same = int((u8 == s8).all(1).sum())
+    plain = unoptimized(integers, certified.spec, certified.model("s8"), pixels)
+    same = int((plain["u8"] == plain["s8"]).all(1).sum())
     claims.append(Claim("u8 and s8 unoptimized", same == len(pixels), f"{same} identical", f"{len(pixels)}"))
     return claims
 

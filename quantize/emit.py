@@ -27,6 +27,7 @@ from quantize.plan import INPUT, Add, AveragePool, Concat, Curve, MaxPool, Mover
 
 OPSET, IR_VERSION = 13, 7
 BLOCKS_KEY = "edgewise.first_kernel_left_right"  # in the u8 file's metadata, where its first layer reads blocks
+PLAIN = "u8_plain"  # u8 without blocks, whose float sums, unoptimized, have the order of s8's: to compare, not to ship
 _TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
@@ -91,9 +92,9 @@ class _Graph:
 class _U8:
     """uint8, zero point 128. The first convolution reads blocks of pixels where it can: quantize/blocks.py."""
 
-    def __init__(self, integers: Integers, spec: ModelSpec) -> None:
+    def __init__(self, integers: Integers, spec: ModelSpec, blocks: bool = True) -> None:
         self.graph, self.integers, self.spec = _Graph(), integers, spec
-        self.blocked = first_convolution(integers, spec.height, spec.width)
+        self.blocked = first_convolution(integers, spec.height, spec.width) if blocks else None
 
     def start(self) -> None:
         pixels = "pixels"
@@ -236,6 +237,7 @@ class _Float:
 _Writer = _U8 | _S8 | _Float
 _FORMS: dict[str, Callable[[Integers, ModelSpec], _Writer]] = {
     "u8": _U8,
+    PLAIN: lambda integers, spec: _U8(integers, spec, blocks=False),
     "s8": lambda integers, _: _S8(integers),
     "s8_identity": lambda integers, _: _S8(integers, summed_in_float(integers)),
     "float": lambda integers, _: _Float(integers),
@@ -280,7 +282,7 @@ def summed_in_float(integers: Integers) -> frozenset[str]:
 
 
 def _save(graph: _Graph, spec: ModelSpec, form: str, path: Path, blocked: IntegerConv | None) -> None:
-    if form == "u8":
+    if form in ("u8", PLAIN):
         shape: list[str | int] = ["N", spec.height, spec.width, spec.channels]
         pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, shape)
     else:

@@ -52,12 +52,14 @@ class QatRecipe:
 class Gates:
     """What is good enough, in percent of the pictures or points of accuracy."""
 
+    val_pictures: int  # that agreement after each stage is measured on, at most
     enough_agreement: float  # of calibration alone with FP32, the interval's lower end: then no training follows
     max_drop_points: float  # accuracy that INT8 may lose against FP32 on the test pictures
     min_agreement: float  # with FP32 on test pictures without labels
 
     def __post_init__(self) -> None:
-        _check(self, dict.fromkeys(("enough_agreement", "max_drop_points", "min_agreement"), (0, 100)))
+        percents = dict.fromkeys(("enough_agreement", "max_drop_points", "min_agreement"), (0, 100))
+        _check(self, {"val_pictures": (1, 10**6), **percents})
 
 
 @dataclass(frozen=True)

@@ -41,14 +41,19 @@ def layer_codes(
     done = last_uses(integers.layers)
     for layer in integers.layers:
         inputs = tuple(codes[name] for name in layer.sources)
-        value = _before_rounding(integers, layer, inputs)
-        if layer.name not in unrounded and not isinstance(layer, Mover):
-            low, high = code_range(layer.activation, float(integers.scales[layer.name]))
-            value = torch.clamp(torch.round(value), low, high)
-        codes[layer.name] = value
+        codes[layer.name] = (_before_rounding if layer.name in unrounded else output_codes)(integers, layer, inputs)
         yield layer.name, codes[layer.name]
         for name in done.get(layer.name, ()):
             del codes[name]
+
+
+def output_codes(integers: Integers, layer: IntegerLayer, inputs: tuple[Tensor, ...]) -> Tensor:
+    """The layer's codes from those of its sources, all float32 (N, C, H, W)."""
+    value = _before_rounding(integers, layer, inputs)
+    if isinstance(layer, Mover):
+        return value
+    low, high = code_range(layer.activation, float(integers.scales[layer.name]))
+    return torch.clamp(torch.round(value), low, high)
 
 
 def reference_features(

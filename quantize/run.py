@@ -38,7 +38,6 @@ from train.run_folder import Run, load_run
 
 Progress = Callable[[str, int, int], None]
 Method = Literal["auto", "ptq", "qat"]
-_VAL_PICTURES = 2000  # that say whether calibration alone is enough
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def quantize(
     with writing(run_folder / "int8") as folder:
         for form in FORMS:
             emit(integers, run.spec, form, folder / f"model.{form}.onnx")
-        measured = measure(run.network, integers, folder, material.test, partial(progress, "proof"))
+        measured = measure(run.network, integers, run.spec, folder, material.test, partial(progress, "proof"))
         report = certificate(measured, plan, integers, material.test, material.targets)
         _require(folder / "model.u8.onnx", integers, measured, report, material, recipe)
         _write_rest(folder, run, material, integers)
@@ -104,7 +103,8 @@ def _quantized(
     """
     order = np.random.default_rng(recipe.ptq.seed).permutation(len(material.tune))
     sample, rest = np.sort(order[: recipe.ptq.pictures]), order[recipe.ptq.pictures :]
-    val = np.concatenate([material.val, material.tune[np.sort(rest[:_VAL_PICTURES])]])[:_VAL_PICTURES]
+    most = recipe.gates.val_pictures
+    val = np.concatenate([material.val[:most], material.tune[np.sort(rest[:most])]])[:most]
     answers = predict(run.network, val)[1].argmax(1)
     model = ptq(plan, material.tune[sample], recipe.ptq, progress)
     found = _agreement(model, val, answers)
@@ -122,7 +122,7 @@ def _quantized(
         lambda step, _, __: progress("QAT", step, steps),
     )
     history |= {"name": "qat", "steps": steps, "seconds_a_step": round((time.monotonic() - started) / steps, 4)}
-    held = material.val[:_VAL_PICTURES]
+    held = material.val[:most]
     history["val_agreement"]["qat"] = _agreement(model, held, answers[: len(held)])
     return model, history
 

@@ -168,7 +168,7 @@ def _measured(
     def step(done: int, steps: int) -> None:
         progress("proof", done, steps)
 
-    measured = measure(subject.network, integers, subject.certified.folder, tested.pixels, step)
+    measured = measure(subject.network, integers, subject.certified.spec, subject.certified.folder, tested.pixels, step)
     plan = make_plan(subject.network) if subject.network is not None else None
     figures = certificate(measured, plan, integers, tested.pixels, tested.targets)
     if plan is None:

@@ -64,7 +64,7 @@ def write_run(folder: Path) -> Path:
     for form in FORMS:
         emit(integers, spec, form, int8 / f"model.{form}.onnx")
     test = data.test
-    measured = measure(net, integers, int8, test.pixels, lambda step, steps: None)
+    measured = measure(net, integers, spec, int8, test.pixels, lambda step, steps: None)
     report = certificate(measured, make_plan(net), integers, test.pixels, test.targets)
     report["pictures"] = {"source": data.source, "labelled": True, "seed": SEED, "split_seed": SEED}
     write_whole(str(int8 / "labels.txt"), labels_text(data.labels).encode())
@@ -91,7 +91,7 @@ def write_int8(folder: Path, seed: int, kinds: tuple[str, ...] = KINDS) -> Path:
     folder.mkdir()
     for form in FORMS:
         emit(integers, spec, form, folder / f"model.{form}.onnx")
-    measured = measure(net, integers, folder, pixels, lambda step, steps: None)
+    measured = measure(net, integers, spec, folder, pixels, lambda step, steps: None)
     report = certificate(measured, make_plan(net), integers, pixels, None)
     report["pictures"] = {"source": "photos", "labelled": False, "seed": 0}
     write_whole(str(folder / "labels.txt"), labels_text(["a", "b", "c", "d"]).encode())

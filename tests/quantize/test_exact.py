@@ -8,20 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from networks import KINDS, quantized, random_net, smooth_pixels
+from onnx import TensorProto, helper
 
 from edge.contract.errors import GateError
 from edge.contract.spec import FORMS, ModelSpec
 from edge.engine import Engine, run_in_batches
 from quantize.certificate import layer_errors
-from quantize.emit import IR_VERSION, OPSET, emit
+from quantize.emit import IR_VERSION, OPSET, PLAIN, emit
 from quantize.gates import find_fused, require_accuracy, require_exact, require_fused
 from quantize.integers import IntegerConv, Integers
-from quantize.reference import float_features, reference_features
+from quantize.plan import INPUT
+from quantize.reference import float_features, output_codes, reference_features
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON36 = ROOT / ".venv36" / "bin" / "python"
@@ -76,11 +79,34 @@ def test_without_optimizations_the_tensorrt_form_and_the_cpu_form_are_identical(
     integers, spec = _any_network(seed, 3, six, KINDS)
     pixels = smooth_pixels(20, 16, 3, seed + 1)
     features = {}
-    for form in FORMS:
+    for form in (*FORMS, PLAIN):
         emit(integers, spec, form, folder / f"{form}.onnx")
         features[form], _ = Engine(str(folder / f"{form}.onnx"), optimize=False).run(pixels)
-    assert np.array_equal(features["u8"], features["s8"])
+    assert np.array_equal(features[PLAIN], features["s8"])
     np.testing.assert_allclose(features["float"], float_features(integers, pixels), rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_without_optimizations_no_layer_is_more_than_one_code_off(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, six: bool
+) -> None:
+    path = tmp_path_factory.mktemp("unoptimized") / "u8.onnx"
+    integers, spec = _any_network(seed, 3, six, KINDS)
+    emit(integers, spec, PLAIN, path)
+    model = onnx.load(str(path))
+    names = [INPUT, *(layer.name for layer in integers.layers)]
+    for name in names:
+        shape = ["N", "C", "H", "W"]
+        model.graph.output.append(helper.make_tensor_value_info(name + ".q", TensorProto.UINT8, shape))
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    given_codes = session.run([name + ".q" for name in names], {"pixels": smooth_pixels(20, 16, 3, seed + 1)})
+    codes = {name: torch.from_numpy(value).float() - 128 for name, value in zip(names, given_codes)}
+    for layer in integers.layers:
+        expected = output_codes(integers, layer, tuple(codes[name] for name in layer.sources))
+        assert (codes[layer.name] - expected).abs().max() <= 1, layer
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -166,8 +192,8 @@ def test_too_large_a_loss_of_accuracy_is_refused() -> None:
 
 
 def test_every_layer_of_a_calibrated_network_keeps_its_signal() -> None:
-    model, integers, _ = quantized(random_net(2), 1, 2)
-    for row in layer_errors(model, integers, smooth_pixels(16, 16, 1, 3)):
+    model, integers, _ = quantized(random_net(2, kinds=("residual",)), 1, 2)
+    for row in layer_errors(model.plan, integers, smooth_pixels(16, 16, 1, 3)):
         assert row["sqnr_db"] > 10, row
 
 
