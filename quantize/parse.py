@@ -21,10 +21,11 @@ from edge.contract.errors import FormatError
 from edge.contract.spec import ModelSpec
 from quantize.blocks import Window, from_blocks
 from quantize.emit import BLOCKS_KEY, emit, summed_in_float
-from quantize.grid import INPUT_SCALE
+from quantize.grid import CODE_MAX, INPUT_SCALE
 from quantize.integers import IntegerConv, IntegerLayer, Integers, canonical
 from quantize.plan import INPUT, Activation, Add, AveragePool, Concat, Curve, Geometry, MaxPool, Mul, shared_grids
 
+_ZERO_POINT = 128
 _REMEDY = "make it again with `edgewise quantize`"
 _MISFITS = (  # what sizes, types and names raise that make no network
     ValueError,
@@ -138,7 +139,10 @@ class _Reader:
 
     def activation(self, name: str) -> Activation:
         if self.form == "u8":
-            return "relu6" if name + ".q.all" in self.outputs else "none"
+            if name + ".q.all" not in self.outputs:
+                return "none"
+            upper = list(self.node(name + ".q").input[2:])
+            return "relu" if upper == [f"code.u8.{_ZERO_POINT + CODE_MAX}"] else "relu6"
         return "relu6" if name + ".relu6" in self.outputs else "relu" if name + ".relu" in self.outputs else "none"
 
     def scales(self, layers: tuple[IntegerLayer, ...]) -> dict[str, np.float32]:

@@ -23,7 +23,7 @@ _SWEEPS = 3  # over the weights of a layer; more change nothing that can be meas
 _ROWS = 8192  # output pixels of a layer that its sums are taken over
 _PIXELS = 1 << 22  # of pictures at most, all in memory with a network's widest tensors: 83 of 224 x 224
 _BATCH = 16  # pictures at once through a layer
-_DAMPING = 0.01  # of the mean square of an input: holds weights whose inputs hardly move
+_DAMPING = 0.1  # of the mean square of an input: holds weights whose inputs hardly move
 
 
 @dataclass(frozen=True)
@@ -104,30 +104,10 @@ def _round_layer(model: FakeQuant, layer: Conv, sums: _Sums) -> None:
     yx = sums.yx[:, :, :-1] / rows - mean_y * mean_x
     damping = _DAMPING * xx.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-12).view(-1, 1, 1)
     xx, yx = xx + damping * torch.eye(xx.shape[1], dtype=xx.dtype), yx + damping * weight
-    factors = FACTORS if xx.shape[1] <= FEW else (1.0,)
-    rounded, scale = _best(xx, yx, weight, scale, factors)
+    rounded = descend(xx, yx / scale, weight / scale, _SWEEPS) * scale
     bias = mean_y - (rounded * mean_x).sum(2, keepdim=True)
     model.weights[layer.name].copy_(rounded.view(layer.weight.shape))
     model.biases[layer.name].copy_(bias.flatten())
-    model.weight_scales[layer.name].copy_(scale.view(-1, 1, 1, 1))
-
-
-FACTORS = (1.0,)
-FEW = 10**9
-
-
-def _best(xx, yx, weight, scale, factors):
-    least = torch.full_like(scale, torch.inf)
-    best, best_scale = weight, scale
-    for factor in factors:
-        candidate = (scale * factor).float().double()
-        rounded = descend(xx, yx / candidate, weight / candidate, _SWEEPS) * candidate
-        error = ((rounded @ xx - 2 * yx) * rounded).sum(2, keepdim=True)
-        better = error < least
-        least = torch.where(better, error, least)
-        best = torch.where(better, rounded, best)
-        best_scale = torch.where(better, candidate, best_scale)
-    return best, best_scale
 
 
 def descend(xx: Tensor, yx: Tensor, exact: Tensor, sweeps: int) -> Tensor:

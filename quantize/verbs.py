@@ -69,6 +69,9 @@ def report_lines(report: dict[str, Any]) -> tuple[str, ...]:
         f"features bit-identical to the integer reference: {report['exact']['u8_pictures']} of {report['test_count']}"
     )
     if report["dead_channels"]:
-        named = ", ".join(f"{count} of {name}" for name, count in report["dead_channels"].items())
-        lines.append(f"channels whose weights are all 0: {named}")
+        dead = report["dead_channels"]
+        most = max(dead, key=lambda name: int(dead[name]))
+        lines.append(
+            f"channels with no weight but 0: {sum(dead.values())} in {len(dead)} convolutions, {dead[most]} in {most}"
+        )
     return tuple(lines)

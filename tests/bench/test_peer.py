@@ -76,4 +76,4 @@ def test_a_file_that_no_engine_opens_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"no model")
     failed = open_file(tmp_path / "broken.onnx", threads=1)
     assert isinstance(failed, Failure)
-    assert failed.command == "onnxruntime: load broken.onnx"
+    assert failed.command == "open broken.onnx"

@@ -114,6 +114,6 @@ def test_the_wheel_holds_the_rooms_and_the_command_and_nothing_else(tmp_path: Pa
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info" not in n} == {
-        "edge", "train", "quantize", "deploy", "edgewise.py",
+        "bench", "edge", "train", "quantize", "deploy", "edgewise.py",
     }  # fmt: skip
-    assert {"train/recipes/default.yaml", "quantize/qat.yaml"} <= set(names)
+    assert {"train/recipes/default.yaml", "quantize/recipes/photos.yaml", "quantize/report_page.html"} <= set(names)

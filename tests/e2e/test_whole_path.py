@@ -38,7 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, digits: object) -> Path:
     """A folder with a run, its release, a flashed board and a film of paper digits."""
     folder = tmp_path_factory.mktemp("world")
     edgewise("train", "digits", "--out", folder / "run", "--epochs", "12")
-    recipe = (ROOT / "quantize" / "qat.yaml").read_text().replace("min_steps: 150", "min_steps: 30")
+    recipe = (ROOT / "quantize" / "recipes" / "small.yaml").read_text().replace("min_steps: 150", "min_steps: 30")
     (folder / "qat.yaml").write_text(recipe)
     edgewise("quantize", folder / "run", "--recipe", folder / "qat.yaml")
     edgewise("keygen", folder / "mine")

@@ -213,3 +213,11 @@ def test_the_first_differing_field_is_named() -> None:
     assert first_difference(other, integers) == "stem_0: bias"
     shorter = replace(integers, layers=integers.layers[:-1])
     assert first_difference(shorter, integers) == f"{integers.layers[-1].name}: one of the two has another layer there"
+
+
+def test_a_relu_whose_range_goes_beyond_six_is_read_as_one(tmp_path: Path) -> None:
+    _, integers, spec = quantized(random_net(3, kinds=("residual",)), 1, 3)
+    name = next(layer.name for layer in integers.layers if layer.activation == "relu")
+    wide = replace(integers, scales={**integers.scales, name: np.float32(0.0625)})
+    emit(wide, spec, "u8", tmp_path / "u8.onnx")
+    assert first_difference(parse_u8(tmp_path / "u8.onnx", spec), wide) is None
