@@ -89,7 +89,7 @@ def _patches(layer: Conv, value: Tensor, row: Tensor, column: Tensor) -> Tensor:
     down = (torch.arange(height) * geometry.dilation[0]).repeat_interleave(width)
     over = (torch.arange(width) * geometry.dilation[1]).repeat(height)
     seen = padded[:, :, row[:, None] * geometry.stride[0] + down, column[:, None] * geometry.stride[1] + over]
-    by_group = seen.view(len(value), geometry.groups, -1, *seen.shape[2:]).permute(1, 0, 3, 2, 4)
+    by_group = seen.reshape(len(value), geometry.groups, -1, *seen.shape[2:]).permute(1, 0, 3, 2, 4)
     return by_group.reshape(geometry.groups, len(value) * len(row), -1)
 
 

@@ -122,7 +122,9 @@ def main():
     pixels = random.integers(0, 256, (5, 8, 8, 1)).astype(np.uint8)
     pixels[0] = prepare(frame, SPEC)
     u8 = integer_features(pixels)
-    np.savez(HERE / "tiny.golden.npz", frame=frame, pixels=pixels, u8=u8, s8=u8, s8_identity=u8, float=float_features(pixels))
+    np.savez(
+        HERE / "tiny.golden.npz", frame=frame, pixels=pixels, u8=u8, s8=u8, s8_identity=u8, float=float_features(pixels)
+    )
     onnx.save(u8_model(), HERE / "tiny.u8.onnx")
     onnx.save(float_model(), HERE / "tiny.float.onnx")
 
