@@ -23,20 +23,15 @@ class PtqRecipe:
     seed: int
 
     def __post_init__(self) -> None:
-        expected = {
-            "calibration": get_args(Calibration),
-            "pictures": range(1, 10**6 + 1),
-            "seed": range(2**31),
-        }
-        for name, values in expected.items():
+        methods = get_args(Calibration)
+        for name, allowed, expected in (
+            ("calibration", methods, f"one of {', '.join(methods)}"),
+            ("pictures", range(1, 10**6), "a whole number from 1 to 999999"),
+            ("seed", range(2**31), f"a whole number from 0 to {2**31 - 1}"),
+        ):
             value = getattr(self, name)
-            if isinstance(value, bool) or value not in values:
-                wanted = (
-                    f"a whole number from {values[0]} to {values[-1]}"
-                    if isinstance(values, range)
-                    else f"one of {', '.join(values)}"
-                )
-                raise UsageError(f"{name}: {value!r} in a quantization recipe", wanted, "correct it")
+            if isinstance(value, bool) or value not in allowed:
+                raise UsageError(f"{name}: {value!r} in a quantization recipe", expected, "correct it")
 
 
 def ptq(

@@ -15,7 +15,7 @@ from quantize.emit import emit
 from quantize.fake import FakeQuant
 from quantize.grid import CODE_MAX
 from quantize.integers import extract
-from quantize.plan import INPUT, Conv, float_layer
+from quantize.plan import INPUT, Conv, convolve, float_layer
 from quantize.ptq import PtqRecipe, ptq
 from quantize.reference import reference_features
 from quantize.rounding import descend
@@ -47,11 +47,11 @@ def _errors(model: FakeQuant, pixels: Tensor) -> list[Tensor]:
     """Of each convolution, quantized less float sums (N, C, H, W), in standard deviations of the float ones."""
     floats, codes, errors = {INPUT: pixels}, {INPUT: pixels}, []
     for layer in model.plan.layers:
-        wanted = floats[layer.name] = float_layer(layer, tuple(floats[name] for name in layer.sources))
-        inputs = tuple(codes[name] for name in layer.sources)
-        found = codes[layer.name] = model.layer(layer, inputs)
+        wanted, seen = (tuple(values[name] for name in layer.sources) for values in (floats, codes))
+        floats[layer.name], codes[layer.name] = float_layer(layer, wanted), model.layer(layer, seen)
         if isinstance(layer, Conv):
-            errors.append((found - wanted) / wanted.std())
+            sums = convolve(layer.geometry, wanted[0], layer.weight, layer.bias)
+            errors.append((model.convolve(layer, seen[0]) - sums) / sums.std())
     return errors
 
 
@@ -72,9 +72,9 @@ def test_every_weight_is_on_a_point_of_its_grid_next_to_where_it_was(seed: int, 
 def test_other_pictures_come_out_nearer_to_float_than_after_nearest_rounding(seed: int, kind: str) -> None:
     model, others = _rounded(seed, kind), to_input(torch.from_numpy(smooth_pixels(64, 16, 3, seed + 1)))
     found, nearest = _errors(model, others), _errors(_to_nearest(model), others)
-    assert sum(e.square().mean() for e in found) < sum(e.square().mean() for e in nearest)
+    assert sum(e.square().mean() for e in found) < 0.98 * sum(e.square().mean() for e in nearest)
     channels = [[e.mean((0, 2, 3)).square().mean() for e in errors] for errors in (found, nearest)]
-    assert sum(channels[0]) < 0.8 * sum(channels[1])  # the mean error, which the bias takes off
+    assert sum(channels[0]) < 0.2 * sum(channels[1])  # the mean error, which the bias takes off
 
 
 @settings(max_examples=8, deadline=None)
