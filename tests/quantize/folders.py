@@ -15,7 +15,7 @@ from edge.contract.spec import FORMS, spec_text
 from edge.engine import Engine, run_in_batches
 from quantize.certificate import certificate, file_hash, measure
 from quantize.emit import emit
-from quantize.folder import write_golden, write_report
+from quantize.folder import completed, write_golden, write_report
 from quantize.html import render_report
 from quantize.trace import make_plan
 from train.data import load_data
@@ -75,11 +75,10 @@ def write_run(folder: Path) -> Path:
     weights = integers.weight.T.copy()
     base = make_base(train, data.train.targets, val, data.val.targets, weights, integers.bias, SEED)
     write_base(str(int8 / "head.npz"), base)
-    write_report(int8, report)
-    written = json.loads((int8 / "report.json").read_text())
-    page = render_report(written, data.labels, test.targets, measured.logits, test.pixels, integers)
+    report = completed(int8, report)
+    page = render_report(report, data.labels, test.targets, measured.logits, test.pixels, integers)
     write_whole(str(int8 / "report.html"), page.encode())
-    certify_again(int8)
+    write_report(int8, completed(int8, report))
     return folder
 
 
@@ -97,7 +96,7 @@ def write_int8(folder: Path, seed: int, kinds: tuple[str, ...] = KINDS) -> Path:
     write_whole(str(folder / "labels.txt"), labels_text(["a", "b", "c", "d"]).encode())
     write_whole(str(folder / "spec.json"), spec_text(spec).encode())
     write_golden(folder / "golden.npz", integers, spec, pixels)
-    write_report(folder, report)
+    write_report(folder, completed(folder, report))
     return folder
 
 
