@@ -20,9 +20,10 @@ Values = dict[str, float | Failure]  # by engine
 
 @dataclass(frozen=True)
 class Scored:
-    """One run: points of top-1 that each engine has more than FP32, and the answers that made them."""
+    """One run: points of top-1 that each engine has more than FP32, and on what percent it answers as FP32 does."""
 
     points: Values
+    agreement: Values
     fp32: float  # percent
 
 
@@ -32,7 +33,8 @@ def score(found: dict[str, Answers | Failure], targets: NDArray[np.int64]) -> Sc
     fp32 = top1.pop(FP32)
     if isinstance(fp32, Failure):
         raise RuntimeError(str(fp32))  # the float file is our own
-    return Scored({name: v if isinstance(v, Failure) else v - fp32 for name, v in top1.items()}, fp32)
+    points: Values = {name: v if isinstance(v, Failure) else v - fp32 for name, v in top1.items()}
+    return Scored(points, _agreement(found), fp32)
 
 
 def seed_rows(group: str, scored: list[Scored], command: str) -> list[Row]:
@@ -42,7 +44,12 @@ def seed_rows(group: str, scored: list[Scored], command: str) -> list[Row]:
     must, holds = at_least(_LEAST_POINTS.get(group, _LEAST_POINTS_OF_PHOTOS), round(ours, 6))
     fp32 = mean(run.fp32 for run in scored)
     unit = f"points (FP32 {fp32:.2f} %, {_seeds(len(scored))})"
-    rows = [Row(f"{group}: INT8 minus FP32", ours, unit, must, holds, command, _plain(points))]
+    equal = _means([run.agreement for run in scored])
+    same = float(equal.pop(OURS))  # type: ignore[arg-type]
+    rows = [
+        Row(f"{group}: INT8 minus FP32", ours, unit, must, holds, command, _plain(points)),
+        Row(f"{group}: INT8 agrees with FP32", same, "% of the test pictures", "", None, command, _plain(equal)),
+    ]
     if group not in _LEAST_POINTS:
         rows.append(_lead(group, ours, points, command))
     return rows
@@ -50,15 +57,10 @@ def seed_rows(group: str, scored: list[Scored], command: str) -> list[Row]:
 
 def label_free_row(group: str, found: dict[str, Answers | Failure], command: str) -> Row:
     """Agreement with FP32 on pictures without labels that no tuning saw."""
-    fp32 = found[FP32]
-    if isinstance(fp32, Failure):
-        raise RuntimeError(str(fp32))  # the float file is our own
-    equal: Values = {
-        name: a if isinstance(a, Failure) else percent_equal(a, fp32) for name, a in found.items() if name != FP32
-    }
+    equal = _agreement(found)
     ours = float(equal.pop(OURS))  # type: ignore[arg-type]
     must, holds = at_least(_LEAST_AGREEMENT, ours)
-    unit = f"% of {len(fp32)} held-out pictures"
+    unit = f"% of {len(found[OURS])} held-out pictures"  # type: ignore[arg-type]
     return Row(f"{group}: label-free INT8 agrees with FP32", ours, unit, must, holds, command, _plain(equal))
 
 
@@ -71,6 +73,14 @@ def labelled_row(group: str, found: dict[str, Answers | Failure], targets: NDArr
     low, high = wilson(round(ours * len(targets) / 100), len(targets))
     unit = f"% of {len(targets)} (95 % interval {low:.1f} to {high:.1f})"
     return Row(f"{group}: top-1 of label-free INT8", ours, unit, "", None, command, top1)
+
+
+def _agreement(found: dict[str, Answers | Failure]) -> Values:
+    """By engine, percent of the pictures that it answers as FP32 does."""
+    fp32 = found[FP32]
+    if isinstance(fp32, Failure):
+        raise RuntimeError(str(fp32))  # the float file is our own
+    return {name: a if isinstance(a, Failure) else percent_equal(a, fp32) for name, a in found.items() if name != FP32}
 
 
 def _lead(group: str, ours: float, points: Values, command: str) -> Row:

@@ -16,8 +16,9 @@ from edge.contract.spec import FORMS, ModelSpec
 from edge.engine import Engine, run_in_batches
 from quantize.emit import PLAIN, emit
 from quantize.gates import Fused, find_fused, planned
+from quantize.grid import SHIFT
 from quantize.integers import Float32, IntegerConv, Integers
-from quantize.plan import INPUT, Mover, Plan, float_layer, last_uses
+from quantize.plan import INPUT, Mover, Plan, float_layer, last_uses, unsigned_tensors
 from quantize.reference import batches, layer_codes, reference_features
 from quantize.simulate import simulate
 from train.network import to_input
@@ -141,17 +142,17 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 def layer_errors(plan: Plan, integers: Integers, pixels: NDArray[np.uint8]) -> list[dict[str, Any]]:
     """Signal to quantization noise of each layer's output in dB, against the FP32 network's own tensor.
 
-    Noise is what is left after the best gain of each channel: equalization gives channels gains of their own, which the
-    next layer takes back.
+    Noise is what is left after the best gain of each channel.
     """
     errors: dict[str, list[Tensor]] = {layer.name: [] for layer in plan.layers}
-    done = last_uses(plan.layers)
+    done, unsigned = last_uses(plan.layers), unsigned_tensors(plan.layers)
     for batch in batches(pixels):
         values: dict[str, Tensor] = {INPUT: to_input(torch.from_numpy(batch))}
         for layer, (_, codes) in zip(plan.layers, layer_codes(integers, batch), strict=True):
             exact = float_layer(layer, tuple(values[name] for name in layer.sources))
             values[layer.name] = exact
-            errors[layer.name].append(_moments(codes * float(integers.scales[layer.name]), exact))
+            steps = codes + SHIFT if layer.name in unsigned else codes
+            errors[layer.name].append(_moments(steps * float(integers.scales[layer.name]), exact))
             for name in done.get(layer.name, ()):
                 del values[name]
     rows = []

@@ -29,6 +29,7 @@ OPSET, IR_VERSION = 13, 7
 BLOCKS_KEY = "edgewise.first_kernel_left_right"  # in the u8 file's metadata, where its first layer reads blocks
 PLAIN = "u8_plain"  # u8 without blocks, whose float sums, unoptimized, have the order of s8's: to compare, not to ship
 _TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
+_NO_PADS = (0, 0, 0, 0)
 
 
 class _Graph:
@@ -54,10 +55,18 @@ class _Graph:
             layer.name + ".sum",
             kernel_shape=layer.weight.shape[2:],
             strides=geometry.stride,
-            pads=geometry.pads,
+            pads=geometry.pads if not layer.border else _NO_PADS,
             dilations=geometry.dilation,
             group=geometry.groups,
         )
+
+    def padded(self, layer: IntegerConv, value: str, border: np.generic) -> str:
+        """`value` with the border around it that the convolution cannot add itself, for it is not zero."""
+        top, left, bottom, right = layer.geometry.pads
+        sides = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+        output = layer.name + ".padded"
+        inputs = [value, self.constant(output + ".sides", sides), self.constant(output + ".border", border)]
+        return self.node("Pad", inputs, output)
 
     def combine(self, layer: IntegerLayer, values: list[str], output: str) -> str:
         """The node of a layer without weights, on floats, or on codes if it only moves them."""
@@ -107,18 +116,21 @@ class _U8:
         if isinstance(layer, Mover):
             self.graph.combine(layer, [name + ".q" for name in layer.sources], layer.name + ".q")
             return
-        values = [self.value(name, f"{layer.name}.{side}") for side, name in enumerate(layer.sources)]
+        values = [self.value(name, f"{layer.name}.{side}", _bordered(layer)) for side, name in enumerate(layer.sources)]
         if isinstance(layer, IntegerConv):
             total = self._conv(to_blocks(layer) if layer is self.blocked else layer, values[0])
         else:
             total = self.graph.combine(layer, values, layer.name + ".sum")
         self._round(layer, total)
 
-    def value(self, tensor: str, reader: str) -> str:
+    def value(self, tensor: str, reader: str, bordered: IntegerConv | None = None) -> str:
         """A DequantizeLinear of its own for each reader: onnxruntime fuses only what one node reads."""
         scale = self.graph.constant(tensor + ".scale", self.integers.scales[tensor])
         zero = self.graph.constant("zero.u8", np.uint8(128))
-        return self.graph.node("DequantizeLinear", [tensor + ".q", scale, zero], f"{tensor}.to.{reader}")
+        codes = tensor + ".q"
+        if bordered is not None:
+            codes = self.graph.padded(bordered, codes, np.uint8(128 + bordered.border))
+        return self.graph.node("DequantizeLinear", [codes, scale, zero], f"{tensor}.to.{reader}")
 
     def _conv(self, layer: IntegerConv, value: str) -> str:
         weight = self.graph.dequantized_weight(layer, layer.weight_scale)
@@ -171,7 +183,7 @@ class _S8:
         self._quantize("pixels", INPUT)
 
     def layer(self, layer: IntegerLayer) -> None:
-        values = [self.value(name, f"{layer.name}.{side}") for side, name in enumerate(layer.sources)]
+        values = [self.value(name, f"{layer.name}.{side}", _bordered(layer)) for side, name in enumerate(layer.sources)]
         if isinstance(layer, IntegerConv):
             weight = self.graph.dequantized_weight(layer, first_divided(layer, layer.weight_scale))
             bias = self.graph.constant(layer.name + ".bias", layer.bias.astype(np.float32) * layer.bias_scale)
@@ -186,10 +198,13 @@ class _S8:
         if layer.name not in self.unrounded:
             self._quantize(total, layer.name)
 
-    def value(self, tensor: str, reader: str) -> str:
+    def value(self, tensor: str, reader: str, bordered: IntegerConv | None = None) -> str:
         if tensor in self.unrounded:
             return tensor + ".sum"
-        inputs = [tensor + ".q", self._scale(tensor), self.graph.constant("zero.s8", np.int8(0))]
+        codes = tensor + ".q"
+        if bordered is not None:
+            codes = self.graph.padded(bordered, codes, np.int8(bordered.border))
+        inputs = [codes, self._scale(tensor), self.graph.constant("zero.s8", np.int8(0))]
         return self.graph.node("DequantizeLinear", inputs, f"{tensor}.to.{reader}")
 
     def _scale(self, tensor: str) -> str:
@@ -212,7 +227,7 @@ class _Float:
         """The pixels are used as they come."""
 
     def layer(self, layer: IntegerLayer) -> None:
-        values = [self.tensors[name] for name in layer.sources]
+        values = [self.value(name, layer.name, _bordered(layer)) for name in layer.sources]
         if isinstance(layer, IntegerConv):
             scale = first_divided(layer, layer.weight_scale).reshape(-1, 1, 1, 1)
             weight = self.graph.constant(layer.name + ".weight", layer.weight.astype(np.float32) * scale)
@@ -222,8 +237,11 @@ class _Float:
             total = self.graph.combine(layer, values, layer.name + ".sum")
         self.tensors[layer.name] = total if isinstance(layer, Mover) else self._clip(layer, total)
 
-    def value(self, tensor: str, reader: str) -> str:
-        return self.tensors[tensor]
+    def value(self, tensor: str, reader: str, bordered: IntegerConv | None = None) -> str:
+        value = self.tensors[tensor]
+        if bordered is not None:
+            value = self.graph.padded(bordered, value, np.float32(bordered.border * self.integers.scales[tensor]))
+        return value
 
     def _clip(self, layer: IntegerLayer, total: str) -> str:
         scale = self.integers.scales[layer.name]
@@ -232,6 +250,11 @@ class _Float:
             for side, code in zip(("low", "high"), code_range(layer.activation, float(scale)), strict=True)
         ]
         return self.graph.node("Clip", [total, *bounds], layer.name + ".clip")
+
+
+def _bordered(layer: IntegerLayer) -> IntegerConv | None:
+    """The layer, if it is a convolution that pads with something else than zero."""
+    return layer if isinstance(layer, IntegerConv) and layer.border else None
 
 
 _Writer = _U8 | _S8 | _Float

@@ -7,9 +7,21 @@ import torch
 from torch import Tensor, nn
 
 from edge.contract.errors import GateError, InputError
-from quantize.grid import CODE_MAX, INPUT_SCALE, code_range
+from quantize.grid import CODE_MAX, INPUT_SCALE, SHIFT, UNSIGNED_MAX, code_range
 from quantize.lsq import mse_scale, quantize
-from quantize.plan import INPUT, Conv, Layer, Mover, Plan, combine, convolve, float_layer, last_uses, shared_grids
+from quantize.plan import (
+    INPUT,
+    Conv,
+    Layer,
+    Mover,
+    Plan,
+    combine,
+    convolve,
+    float_layer,
+    last_uses,
+    shared_grids,
+    unsigned_tensors,
+)
 
 _SMALLEST_SCALE = 1e-5
 _BIAS_STEPS = 1 << 22  # that a bias may have at most when its scale is set, half of what integers.py accepts
@@ -24,7 +36,8 @@ class FakeQuant(nn.Module):
     """Every convolution's input, weight and bias and both inputs of every add are on their integer grid.
 
     `calibrate` must run once before the first forward. A scale belongs to the tensor that it quantizes; tensors that a
-    max pool or a concat ties together share one.
+    max pool or a concat ties together share one. An unsigned tensor has 0 to 255 steps here, and -128 to 127 only in
+    the integers: quantize/integers.py.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -32,6 +45,7 @@ class FakeQuant(nn.Module):
         self.plan = plan
         self.grid = shared_grids(plan.layers)
         self.last_uses = last_uses(plan.layers)
+        self.unsigned = unsigned_tensors(plan.layers)
         convs = [layer for layer in plan.layers if isinstance(layer, Conv)]
         self.weights = nn.ParameterDict({c.name: nn.Parameter(c.weight.clone()) for c in convs})
         self.biases = nn.ParameterDict({c.name: nn.Parameter(c.bias.clone()) for c in convs})
@@ -47,6 +61,16 @@ class FakeQuant(nn.Module):
         name = self.grid[tensor]
         scale: Tensor = torch.tensor(INPUT_SCALE) if name == INPUT else self.scales[name]
         return scale
+
+    def shift_of(self, tensor: str) -> Tensor:
+        """What is taken off the tensor's values before they are codes, as a scalar."""
+        return self.scale_of(tensor).detach() * SHIFT if tensor in self.unsigned else torch.tensor(0.0)
+
+    def steps(self, layer: Layer) -> tuple[int, int]:
+        """The lowest and the highest step that the layer's output may have."""
+        if layer.name in self.unsigned:
+            return 0, UNSIGNED_MAX
+        return code_range(layer.activation, self.scale_of(layer.name).item())
 
     def bias_scale(self, conv: Conv) -> Tensor:
         """(out,) float32: the grid of the bias and of the accumulator, the product as the ONNX files state it."""
@@ -76,7 +100,8 @@ class FakeQuant(nn.Module):
                     "a tensor that some picture reaches",
                     "give pictures of another kind, or remove the layer",
                 )
-            scale = _fit(values, code_range(layer.activation, 1.0)[0], method)
+            low = 0 if layer.activation != "none" else -CODE_MAX - 1
+            scale = _fit(values, low, UNSIGNED_MAX if layer.name in self.unsigned else CODE_MAX, method)
             best[name] = torch.maximum(best[name], scale) if name in best else scale
             if progress:
                 progress(done, len(self.plan.layers))
@@ -102,12 +127,18 @@ class FakeQuant(nn.Module):
 
     @torch.no_grad()
     def bound_scales(self) -> None:
-        """Keeps scales above 0, and coarse enough for biases: a dead channel's weights ask for a step of nothing."""
+        """Keeps scales above 0, and coarse enough for biases: a dead channel's weights ask for a step of nothing.
+
+        An unsigned ReLU6 keeps a scale whose last step is no more than 6, so that it needs no clip.
+        """
         for scale in self.scales.values():
             scale.clamp_(min=_SMALLEST_SCALE)
         for layer in self.plan.layers:
+            if layer.name in self.unsigned and layer.activation == "relu6":
+                self.scale_of(layer.name).clamp_(max=6 / UNSIGNED_MAX)
             if isinstance(layer, Conv):
-                smallest = self.biases[layer.name].abs() / (self.scale_of(layer.sources[0]) * _BIAS_STEPS)
+                bias = self.biases[layer.name] - self.shift_of(layer.name)
+                smallest = bias.abs() / (self.scale_of(layer.sources[0]) * _BIAS_STEPS)
                 scale = self.weight_scales[layer.name]
                 scale.copy_(torch.maximum(scale, smallest.view(-1, 1, 1, 1).clamp_min(_SMALLEST_SCALE / CODE_MAX)))
 
@@ -144,21 +175,19 @@ class FakeQuant(nn.Module):
     def convolve(self, layer: Conv, value: Tensor) -> Tensor:
         """The convolution with weights and bias on their grids, before the activation."""
         weight = quantize(self.weights[layer.name], self.weight_scales[layer.name], -CODE_MAX, CODE_MAX)
-        bias, step = self.biases[layer.name], self.bias_scale(layer)
-        bias = bias + (torch.round(bias / step) * step - bias).detach()
+        bias, step, shift = self.biases[layer.name], self.bias_scale(layer), self.shift_of(layer.name)
+        bias = bias + (torch.round((bias - shift) / step) * step + shift - bias).detach()
         return convolve(layer.geometry, value, weight, bias)
 
     def round_output(self, layer: Layer, value: Tensor) -> Tensor:
         """Activation and rounding: the clamp to the codes' range is the activation."""
-        scale = self.scale_of(layer.name)
-        low, high = code_range(layer.activation, scale.item())
-        return quantize(value, scale, low, high)
+        return quantize(value, self.scale_of(layer.name), *self.steps(layer))
 
 
-def _fit(values: Tensor, low: int, method: Calibration) -> Tensor:
-    """A scale for values (n,), as a scalar. `low` is the lowest code."""
+def _fit(values: Tensor, low: int, high: int, method: Calibration) -> Tensor:
+    """A scale for values (n,), as a scalar, of steps from `low` to `high`."""
     if method == "mse":
-        return mse_scale(values[None], low, CODE_MAX).view(())
+        return mse_scale(values[None], low, high).view(())
     sizes = values.abs()
     largest = sizes.max() if method == "max" else torch.quantile(sizes, _PERCENTILE)
-    return (largest if largest > 0 else sizes.max()) / CODE_MAX
+    return (largest if largest > 0 else sizes.max()) / high

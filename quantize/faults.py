@@ -101,6 +101,12 @@ def _pads(model: onnx.ModelProto) -> bool:
     return False
 
 
+def _border(model: onnx.ModelProto) -> bool:
+    """Of a convolution whose input is padded with another value than zero."""
+    names = [tensor.name for tensor in model.graph.initializer if tensor.name.endswith(".padded.border")]
+    return _edit(model, names, lambda border: border + border.dtype.type(1))
+
+
 def _add_scales(model: onnx.ModelProto) -> bool:
     """Swaps the scales of the two tensors that an add reads."""
     for add in _adds(model):
@@ -144,6 +150,7 @@ FAULTS: dict[str, Fault] = {
     "a clip dropped": _clip_dropped,
     "a clip's upper bound off": _clip_bound,
     "pads moved by one": _pads,
+    "a border of another value": _border,
     "the scales of an add's inputs swapped": _add_scales,
     "an add's inputs in the other order": _add_order,
     "an add dropped": _add_dropped,

@@ -3,6 +3,8 @@
 from quantize.plan import Activation
 
 CODE_MAX = 127
+SHIFT = 128  # between the steps of an unsigned tensor, 0 to 255, and its int8 codes
+UNSIGNED_MAX = 255
 INPUT_SCALE = 1 / 128  # (byte - 128) / 128: a pixel's code is the pixel minus 128, exactly
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge.contract.errors import GateError
 from quantize.fake import FakeQuant
-from quantize.grid import CODE_MAX, code_range
+from quantize.grid import CODE_MAX, SHIFT, code_range
 from quantize.plan import Activation, Add, AveragePool, Concat, Conv, Curve, Geometry, MaxPool, Mul
 
 Float32 = NDArray[np.float32]
@@ -25,6 +25,7 @@ class IntegerConv:
     bias_scale: Float32  # (out,): input scale times weight scale, multiplied once, in float32
     geometry: Geometry
     activation: Activation
+    border: int = 0  # the code that the input is padded with
 
 
 IntegerLayer = IntegerConv | Add | Mul | AveragePool | Curve | MaxPool | Concat
@@ -52,7 +53,12 @@ def _plain(layer: IntegerLayer, integers: Integers) -> IntegerLayer:
 
 @torch.no_grad()
 def extract(model: FakeQuant) -> Integers:
-    """Rounds everything once. Raises GateError that names a layer whose bias does not fit."""
+    """Rounds everything once. Raises GateError that names a layer whose bias does not fit.
+
+    An unsigned tensor's steps, 0 to 255, become int8 codes by a shift: what writes it takes the shift off its bias, and
+    needs no clip, for the codes' ends are those of the activation; what reads it puts the shift back and pads with the
+    code of 0.
+    """
     layers = tuple(_conv(model, x) if isinstance(x, Conv) else x for x in model.plan.layers)
     scales = {name: np.float32(model.scale_of(name).item()) for name in model.grid}
     classifier = model.classifier
@@ -61,13 +67,16 @@ def extract(model: FakeQuant) -> Integers:
 
 def _conv(model: FakeQuant, layer: Conv) -> IntegerConv:
     step = model.bias_scale(layer)
-    bias = torch.round(model.biases[layer.name] / step)
+    weight_scale = model.weight_scales[layer.name]
+    weight = torch.clamp(torch.round(model.weights[layer.name] / weight_scale), -CODE_MAX, CODE_MAX)
+    bias = torch.round((model.biases[layer.name] - model.shift_of(layer.name)) / step)
+    shifted = layer.sources[0] in model.unsigned
+    if shifted:
+        bias = bias + SHIFT * weight.sum((1, 2, 3))
     if bias.abs().max() >= _BIAS_LIMIT:
         raise GateError(
             f"the bias of {layer.name} is {bias.abs().max():.0f} steps", f"under {_BIAS_LIMIT}", "train longer"
         )
-    weight_scale = model.weight_scales[layer.name]
-    weight = torch.clamp(torch.round(model.weights[layer.name] / weight_scale), -CODE_MAX, CODE_MAX)
     return IntegerConv(
         layer.name,
         layer.sources,
@@ -76,5 +85,6 @@ def _conv(model: FakeQuant, layer: Conv) -> IntegerConv:
         bias.numpy().astype(np.int32),
         step.numpy().copy(),
         layer.geometry,
-        layer.activation,
+        "none" if layer.name in model.unsigned else layer.activation,
+        -SHIFT if shifted and any(layer.geometry.pads) else 0,
     )

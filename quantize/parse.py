@@ -160,7 +160,11 @@ class _Reader:
 
     def conv(self, node: onnx.NodeProto, name: str, source: str) -> IntegerConv:
         group: int = self.attribute(node, "group")
-        geometry = Geometry(self.pair(node, "strides"), self.four(node, "pads"), self.pair(node, "dilations"), group)
+        pads, border = self.four(node, "pads"), 0
+        if name + ".padded" in self.outputs:
+            top, left, bottom, right = self.array(name + ".padded.sides", np.int64, 1)[[2, 3, 6, 7]].tolist()
+            pads, border = (top, left, bottom, right), self.border(name)
+        geometry = Geometry(self.pair(node, "strides"), pads, self.pair(node, "dilations"), group)
         weight = self.array(name + ".weight.codes", np.int8, 4)
         scale = self.array(name + ".weight.scale", np.float32, 1)
         if self.form == "u8":
@@ -171,8 +175,14 @@ class _Reader:
             bias = self.bias_codes(name, step)
         if not len(weight) == len(scale) == len(bias) == len(step) or weight.size == 0:
             raise self.odd(f"weight, bias and scales of {name} differ in length", "one a channel")
-        layer = IntegerConv(name, (source,), weight, scale, bias, step, geometry, self.activation(name))
+        layer = IntegerConv(name, (source,), weight, scale, bias, step, geometry, self.activation(name), border)
         return self.unblocked(layer) if source == INPUT and BLOCKS_KEY in self.metadata else layer
+
+    def border(self, name: str) -> int:
+        """The code that the convolution `name` pads with."""
+        kind = np.uint8 if self.form == "u8" else np.int8
+        value = int(self.array(name + ".padded.border", kind, 0))
+        return value - _ZERO_POINT if self.form == "u8" else value
 
     def unblocked(self, layer: IntegerConv) -> IntegerConv:
         """The first convolution on single pixels: the file has it on blocks of them."""

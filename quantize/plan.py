@@ -22,7 +22,7 @@ class Geometry:
     """How a convolution goes over its input."""
 
     stride: tuple[int, int]
-    pads: tuple[int, int, int, int]  # top, left, bottom, right: zeros
+    pads: tuple[int, int, int, int]  # top, left, bottom, right
     dilation: tuple[int, int]
     groups: int
 
@@ -129,6 +129,27 @@ def shared_grids(layers: Sequence[Reader]) -> dict[str, str]:
     return grid
 
 
+def unsigned_tensors(layers: Sequence[Layer]) -> frozenset[str]:
+    """The tensors of 0 to 255 steps: behind a ReLU, which leaves int8 with zero point 0 half of its codes.
+
+    Only convolutions can read such a tensor, for they take the shift to -128 to 127 into their bias. Where one pads,
+    what it pads with is no zero of the shifted codes, and padding becomes an operation of its own: worth it for the
+    first layer alone, whose rounding does more harm than that of all others (ADR 12).
+    """
+    found = set()
+    for layer in layers:
+        readers = [reader for reader in layers if layer.name in reader.sources]
+        padded = any(isinstance(reader, Conv) and any(reader.geometry.pads) for reader in readers)
+        if (
+            layer.activation != "none"
+            and readers
+            and all(isinstance(reader, Conv) for reader in readers)
+            and (not padded or INPUT in layer.sources)
+        ):
+            found.add(layer.name)
+    return frozenset(found)
+
+
 def last_uses(layers: Sequence[Reader]) -> dict[str, set[str]]:
     """By layer, the tensors that no later layer reads, so that a walk can let them go."""
     last = {source: layer.name for layer in layers for source in layer.sources}
@@ -157,11 +178,11 @@ def float_layer(layer: Layer, inputs: tuple[Tensor, ...]) -> Tensor:
     return activate(combine(layer, inputs), layer.activation)
 
 
-def convolve(geometry: Geometry, value: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The convolution of value (N, C, H, W)."""
+def convolve(geometry: Geometry, value: Tensor, weight: Tensor, bias: Tensor | None, border: float = 0) -> Tensor:
+    """The convolution of value (N, C, H, W), padded with `border`."""
     top, left, bottom, right = geometry.pads
-    if (top, left) != (bottom, right):
-        value, top, left = F.pad(value, (left, right, top, bottom)), 0, 0
+    if (top, left) != (bottom, right) or border:
+        value, top, left = F.pad(value, (left, right, top, bottom), value=border), 0, 0
     return F.conv2d(value, weight, bias, geometry.stride, (top, left), geometry.dilation, geometry.groups)
 
 

@@ -89,7 +89,8 @@ def _float_values(integers: Integers, layer: IntegerLayer, inputs: tuple[Tensor,
     if isinstance(layer, IntegerConv):
         weight = torch.from_numpy(layer.weight).float() * torch.from_numpy(layer.weight_scale).view(-1, 1, 1, 1)
         bias = torch.from_numpy(layer.bias).float() * torch.from_numpy(layer.bias_scale)
-        value = convolve(layer.geometry, inputs[0], weight, bias)
+        border = layer.border * float(integers.scales[layer.sources[0]])
+        value = convolve(layer.geometry, inputs[0], weight, bias, border)
     else:
         value = combine(layer, inputs)
     scale = float(integers.scales[layer.name])
@@ -120,7 +121,7 @@ def _conv(layer: IntegerConv, codes: Tensor, scale: np.float32) -> Tensor:
     weight = torch.from_numpy(layer.weight)
     largest = 128 * int(np.abs(layer.weight.astype(np.int64)).sum((1, 2, 3)).max())
     kind = torch.float32 if largest + np.abs(layer.bias.astype(np.int64)).max() < _EXACT_FLOAT32 else torch.float64
-    total = convolve(layer.geometry, codes.to(kind), weight.to(kind), None)
+    total = convolve(layer.geometry, codes.to(kind), weight.to(kind), None, layer.border)
     total = total + torch.from_numpy(layer.bias).to(kind).view(1, -1, 1, 1)
     factor = torch.from_numpy(layer.bias_scale / scale).view(1, -1, 1, 1)
     return total.float() * factor

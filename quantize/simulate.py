@@ -40,7 +40,8 @@ def _layer(integers: Integers, layer: IntegerLayer, inputs: tuple[Tensor, ...]) 
     if isinstance(layer, IntegerConv):
         weight = torch.from_numpy(layer.weight) * torch.from_numpy(layer.weight_scale).view(-1, 1, 1, 1)
         bias = torch.from_numpy(layer.bias) * torch.from_numpy(layer.bias_scale)
-        value = convolve(layer.geometry, inputs[0], weight, bias)
+        border = layer.border * float(integers.scales[layer.sources[0]])
+        value = convolve(layer.geometry, inputs[0], weight, bias, border)
     else:
         value = combine(layer, inputs)
     scale = torch.tensor(integers.scales[layer.name])

@@ -55,11 +55,12 @@ def test_points_are_means_over_seeds_and_the_lead_is_over_the_best_ptq_peer() ->
     s8s8, u8s8, nncf, modelopt = (peer.name for peer in PTQ_PEERS)
     first = {FP32: wrong[1], OURS: wrong[1], s8s8: wrong[3], u8s8: wrong[2], nncf: FAILURE, modelopt: wrong[4]}
     second = {FP32: wrong[2], OURS: wrong[1], s8s8: wrong[2], u8s8: wrong[4], nncf: FAILURE, modelopt: wrong[4]}
-    points, lead = seed_rows("photos", [score(first, targets), score(second, targets)], "command")
+    points, equal, lead = seed_rows("photos", [score(first, targets), score(second, targets)], "command")
     assert points.value == pytest.approx(5)
     assert points.holds
     assert points.peers[s8s8] == pytest.approx(-10)
     assert points.peers[nncf] == str(FAILURE)
+    assert (equal.value, equal.peers[s8s8]) == (pytest.approx(95), pytest.approx(90))
     assert (lead.value, lead.holds) == (pytest.approx(15), True)
     assert list(lead.peers) == [s8s8]
 
@@ -67,5 +68,5 @@ def test_points_are_means_over_seeds_and_the_lead_is_over_the_best_ptq_peer() ->
 def test_without_a_peer_that_worked_there_is_no_lead_to_hold() -> None:
     targets = np.arange(4)
     found = {FP32: targets, OURS: targets, **{peer.name: FAILURE for peer in PTQ_PEERS}}
-    _, lead = seed_rows("photos", [score(found, targets)], "command")
+    *_, lead = seed_rows("photos", [score(found, targets)], "command")
     assert (lead.value, lead.holds) == ("no PTQ peer worked", None)

@@ -24,7 +24,8 @@ from quantize.emit import IR_VERSION, OPSET, PLAIN, emit
 from quantize.gates import find_fused, require_accuracy, require_exact, require_fused
 from quantize.integers import IntegerConv, Integers
 from quantize.plan import INPUT
-from quantize.reference import float_features, output_codes, reference_features
+from quantize.reference import float_features, layer_codes, output_codes, reference_features
+from train.network import to_input
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON36 = ROOT / ".venv36" / "bin" / "python"
@@ -56,6 +57,22 @@ def test_onnxruntime_gives_the_references_bits_for_any_network(
     features, _ = run_in_batches(engine, pixels)
     assert np.array_equal(features, reference_features(integers, pixels))
     assert find_fused(integers, folder / "optimized.onnx").left_in_float == ()
+
+
+def test_a_tensor_of_255_steps_is_padded_with_the_code_of_zero(tmp_path: Path) -> None:
+    model, integers, spec = quantized(random_net(3, 3, kinds=("plain",)), 3, 3)
+    first, reader = integers.layers[:2]
+    assert isinstance(first, IntegerConv) and isinstance(reader, IntegerConv)
+    assert first.activation == "none" and reader.border == -128 and any(reader.geometry.pads)
+    pixels = smooth_pixels(20, 16, 3, 4)
+    with torch.no_grad():
+        trained = model.layer(model.plan.layers[0], (to_input(torch.from_numpy(pixels)),)) / model.scale_of(first.name)
+    _, codes = next(layer_codes(integers, pixels))
+    assert trained.min() == 0 and trained.max() > 128  # the network trained with more steps than int8 has above 0
+    assert ((trained.round() - 128 - codes).abs() > 0).float().mean() < 1e-3  # float sums round otherwise, rarely
+    for form in FORMS:
+        emit(integers, spec, form, tmp_path / f"{form}.onnx")
+        assert [n.op_type for n in onnx.load(str(tmp_path / f"{form}.onnx")).graph.node].count("Pad") == 1
 
 
 def test_a_network_with_a_dead_channel_is_quantized_exactly(tmp_path: Path) -> None:
@@ -168,7 +185,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_in_the_file_is_caught_and_its_layer_named(tmp_path: Path, fault: str) -> None:
-    _, integers, spec = quantized(random_net(11, blocks=3, kinds=("residual",)), 1, 11)
+    _, integers, spec = quantized(random_net(11, blocks=3, kinds=("plain",)), 1, 11)
     pixels = smooth_pixels(40, 16, 1, 12)
     emit(_faults(integers)[fault], spec, "u8", tmp_path / "m.onnx")
     features, _ = Engine(str(tmp_path / "m.onnx")).run(pixels)
