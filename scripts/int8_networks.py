@@ -1,0 +1,84 @@
+"""Trains each network by name on TrashNet's five classes and quantizes it.
+
+.venv/bin/python scripts/int8_networks.py DATA OUT
+
+DATA holds trashnet as its README says. OUT gets a run folder for each network, and networks.md and networks.json: the
+table of docs/int8.md. Pictures are 64 x 64 and training is short, so that all take an hour and a half on one core: the
+question is what INT8 costs, not how well these networks sort waste. What is there already is kept.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from int8_runs import EDGEWISE, unpack
+
+SIZE, EPOCHS = 64, 4
+NETWORKS = (
+    "mobilenet-v2",
+    "mobilenet-v3-small",
+    "mobilenet-v3-large",
+    "resnet18",
+    "efficientnet-lite1",
+    "efficientnet-lite2",
+    "efficientnet-lite3",
+    "efficientnet-lite4",
+    "resnet50",
+)
+HEAD = (
+    "| network | FP32 | INT8 | agrees with FP32 | bit-identical | integer layers | "
+    "multiply-adds in float | method | verify |"
+)
+
+
+def main() -> None:
+    data, out = Path(sys.argv[1]), Path(sys.argv[2])
+    out.mkdir(parents=True, exist_ok=True)
+    pictures = unpack(data / "trashnet" / "trashnet_256.zip", out / "data" / "trashnet", "/trash/")
+    rows = []
+    for name in NETWORKS:
+        run = out / name
+        if not (run / "model.safetensors").exists():
+            options = ["--recipe", "photos", "--network", name, "--size", str(SIZE), "--epochs", str(EPOCHS)]
+            edgewise("train", str(pictures), "--out", str(run), *options)
+        if not (run / "int8" / "report.json").exists():
+            edgewise("quantize", str(run), "--recipe", "small")
+        rows.append({"network": name, "verify": edgewise("verify", str(run)), **figures(run)})
+        (out / "networks.json").write_text(json.dumps(rows, indent=2) + "\n")
+        (out / "networks.md").write_text("\n".join([HEAD, "|" + " --- |" * 9, *map(line, rows)]) + "\n")
+
+
+def edgewise(*arguments: str) -> bool:
+    """Whether the command ended well; what it says is seen."""
+    print(*arguments, flush=True)
+    return subprocess.run([str(EDGEWISE), *arguments], check=False).returncode == 0
+
+
+def figures(run: Path) -> dict[str, object]:
+    """What of the certificate is in the table; nothing where quantize refused to write one."""
+    path = run / "int8" / "report.json"
+    return {"report": json.loads(path.read_text())} if path.exists() else {}
+
+
+def line(row: dict[str, object]) -> str:
+    report = row.get("report")
+    if not isinstance(report, dict):
+        return f"| {row['network']} | not quantized |" + " |" * 7
+    accuracy, layers, work = report["accuracy"], report["integer_layers"], report["multiply_adds"]
+    cells = (
+        row["network"],
+        f"{accuracy['fp32']:.2f} %",
+        f"{accuracy['u8']:.2f} %",
+        f"{report['agreement_with_fp32']['u8']['percent']:.2f} %",
+        f"{report['exact']['u8_pictures']} of {report['test_count']}",
+        f"{layers['fused']} of {sum(layers['planned'].values())}",
+        f"{100 * work['float'] / (work['float'] + work['integer']):.2f} %",
+        report["method"]["name"],
+        "holds" if row["verify"] else "**fails**",
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+if __name__ == "__main__":
+    main()
