@@ -43,7 +43,7 @@ def main() -> None:
             options = ["--recipe", "photos", "--network", name, "--size", str(SIZE), "--epochs", str(EPOCHS)]
             edgewise("train", str(pictures), "--out", str(run), *options)
         if not (run / "int8" / "report.json").exists():
-            edgewise("quantize", str(run), "--recipe", "small")
+            edgewise("quantize", str(run))
         rows.append({"network": name, "verify": edgewise("verify", str(run)), **figures(run)})
         (out / "networks.json").write_text(json.dumps(rows, indent=2) + "\n")
         (out / "networks.md").write_text("\n".join([HEAD, "|" + " --- |" * 9, *map(line, rows)]) + "\n")
