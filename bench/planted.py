@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +14,15 @@ from quantize.claims import Certified, golden_claims, read_forms
 from quantize.faults import FAULTS
 
 
-def faults_row(certified: Certified, command: str, progress: Callable[[int, int], None]) -> Row:
-    """Plants every fault in every form that has a place for it. Hashes are not looked at: a forger would mend them."""
+def faults_row(
+    certified: Certified, command: str, progress: Callable[[int, int], None], forms: Sequence[str] = FORMS
+) -> Row:
+    """Plants every fault in each of `forms` that has a place for it.
+
+    Hashes are not looked at: a forger would mend them.
+    """
     planted, missed = 0, []
-    pairs = [(form, name) for form in FORMS for name in FAULTS]
+    pairs = [(form, name) for form in forms for name in FAULTS]
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "int8"
         shutil.copytree(certified.folder, copy)

@@ -3,8 +3,8 @@
 .venv/bin/python scripts/int8_networks.py DATA OUT
 
 DATA holds trashnet as its README says. OUT gets a run folder for each network, and networks.md and networks.json: the
-table of docs/int8.md. Pictures are 64 x 64 and training is short, so that all take an hour and a half on one core: the
-question is what INT8 costs, not how well these networks sort waste. What is there already is kept.
+table of docs/int8.md. Pictures are 64 x 64, training is short and quantization is --ptq, so all take about an hour:
+the question is what INT8 costs, not how well these networks sort waste. What is there already is kept.
 """
 
 import json
@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 
 from int8_runs import EDGEWISE, unpack
+
+from bench.planted import faults_row
+from quantize.verify import open_subject
 
 SIZE, EPOCHS = 64, 4
 NETWORKS = (
@@ -28,7 +31,7 @@ NETWORKS = (
 )
 HEAD = (
     "| network | FP32 | INT8 | agrees with FP32 | bit-identical | integer layers | "
-    "multiply-adds in float | method | verify |"
+    "multiply-adds in float | method | verify | faults found in u8 |"
 )
 
 
@@ -43,10 +46,10 @@ def main() -> None:
             options = ["--recipe", "photos", "--network", name, "--size", str(SIZE), "--epochs", str(EPOCHS)]
             edgewise("train", str(pictures), "--out", str(run), *options)
         if not (run / "int8" / "report.json").exists():
-            edgewise("quantize", str(run))
+            edgewise("quantize", str(run), "--ptq")
         rows.append({"network": name, "verify": edgewise("verify", str(run)), **figures(run)})
         (out / "networks.json").write_text(json.dumps(rows, indent=2) + "\n")
-        (out / "networks.md").write_text("\n".join([HEAD, "|" + " --- |" * 9, *map(line, rows)]) + "\n")
+        (out / "networks.md").write_text("\n".join([HEAD, "|" + " --- |" * 10, *map(line, rows)]) + "\n")
 
 
 def edgewise(*arguments: str) -> bool:
@@ -58,13 +61,17 @@ def edgewise(*arguments: str) -> bool:
 def figures(run: Path) -> dict[str, object]:
     """What of the certificate is in the table; nothing where quantize refused to write one."""
     path = run / "int8" / "report.json"
-    return {"report": json.loads(path.read_text())} if path.exists() else {}
+    if not path.exists():
+        return {}
+    with open_subject(run, None) as subject:
+        faults = faults_row(subject.certified, "", lambda _, __: None, ("u8",))
+    return {"report": json.loads(path.read_text()), "faults": f"{faults.value} {faults.unit}"}
 
 
 def line(row: dict[str, object]) -> str:
     report = row.get("report")
     if not isinstance(report, dict):
-        return f"| {row['network']} | not quantized |" + " |" * 7
+        return f"| {row['network']} | not quantized |" + " |" * 8
     accuracy, layers, work = report["accuracy"], report["integer_layers"], report["multiply_adds"]
     cells = (
         row["network"],
@@ -76,6 +83,7 @@ def line(row: dict[str, object]) -> str:
         f"{100 * work['float'] / (work['float'] + work['integer']):.2f} %",
         report["method"]["name"],
         "holds" if row["verify"] else "**fails**",
+        row["faults"],
     )
     return "| " + " | ".join(map(str, cells)) + " |"
 
