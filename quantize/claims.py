@@ -140,6 +140,17 @@ def golden_claims(certified: Certified, integers: Integers) -> list[Claim]:
     return claims
 
 
+def require_golden(certified: Certified, integers: Integers) -> None:
+    """Raises GateError with the first golden claim that does not hold: a board would refuse the release.
+
+    TensorRT's forms round elsewhere than the reference. A network that magnifies so little is not safe to run anywhere.
+    """
+    for claim in golden_claims(certified, integers):
+        if not claim.holds:
+            remedy = "the network magnifies rounding: train it longer, or quantize with --qat"
+            raise GateError(f"{claim.name}: {claim.found}", claim.expected, remedy)
+
+
 def head_claim(certified: Certified, integers: Integers) -> Claim:
     """head.npz holds the classifier that the model files hold."""
 

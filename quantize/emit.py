@@ -1,7 +1,7 @@
 """One set of integers, four ONNX files: opset 13 and IR 7, which onnxruntime 1.10 and TensorRT 8.2 load.
 
-u8           for CPUs: uint8 with zero point 128, int32 bias, the pixels as input; ReLU and ReLU6 as Clip on the codes, but
-             for unsigned tensors, whose codes end where the activation does
+u8           for CPUs: uint8 with zero point 128, int32 bias, the pixels as input; ReLU and ReLU6 as Clip on the codes,
+             but for unsigned tensors, whose codes end where the activation does
 s8           for TensorRT with INT8: int8 with zero point 0, float bias, Q/DQ on both inputs of an add, float input
 s8_identity  the same with Q/DQ on the identity branch of an add alone, where TensorRT fuses convolution, add and ReLU:
              the convolution's sum is not rounded before the add, so some codes differ; certified by itself

@@ -18,6 +18,7 @@ from edge.contract.labels import labels_text
 from edge.contract.spec import FORMS, spec_text
 from edge.engine import Engine, run_in_batches
 from quantize.certificate import Measured, agreement, certificate, measure
+from quantize.claims import Certified, require_golden
 from quantize.emit import emit
 from quantize.fake import FakeQuant
 from quantize.folder import completed, write_golden, write_report, writing
@@ -55,8 +56,8 @@ def quantize(
     method: "ptq" calibrates and rounds, "qat" trains after that, "auto" trains only if that alone does not agree with
     FP32 as the recipe wants. `data` replaces the data set that the run remembers, `pictures` are unlabelled ones to
     tune on. `progress` gets the stage, the step and the number of steps. Raises GateError if a planned integer layer
-    runs in float, if the u8 file is not bit-identical to the integer reference, or if it answers too differently from
-    FP32; RUN/int8 is then as it was.
+    runs in float, if the u8 file is not bit-identical to the integer reference, if it answers too differently from
+    FP32, or if a form's golden vectors would be refused by a board; RUN/int8 is then as it was.
     """
     start = time.monotonic()
     keep_freed_memory()
@@ -72,6 +73,7 @@ def quantize(
         report = certificate(measured, plan, integers, material.test, material.targets)
         _require(folder / "model.u8.onnx", integers, measured, report, material, recipe)
         _write_rest(folder, run, material, integers)
+        require_golden(Certified(folder, report, run.spec, run.labels), integers)
         seconds = time.monotonic() - start
         report |= {
             "method": history,

@@ -15,8 +15,10 @@ from folders import certify_again, write_data, write_int8, write_run
 from deploy.keys import keygen
 from deploy.pack import pack
 from edge.contract.errors import EdgewiseError, FormatError, GateError, InputError, TrustError
+from quantize.claims import Certified, require_golden
 from quantize.faults import FAULTS
-from quantize.verify import verify
+from quantize.parse import parse_u8
+from quantize.verify import open_subject, verify
 from train.tensors import read_tensors, write_tensors
 
 CREATED = datetime(2026, 11, 22, tzinfo=timezone.utc)
@@ -102,6 +104,23 @@ def _golden(folder: Path) -> None:
         arrays = dict(file)
     arrays["s8"][0, 0] += np.float32(0.01)
     np.savez(folder / "golden.npz", **arrays)
+
+
+def test_golden_vectors_that_a_board_would_refuse_are_no_folder_to_write(copy: Path) -> None:
+    subject = _open(copy)
+    integers = parse_u8(subject.model("u8"), subject.spec)
+    require_golden(subject, integers)
+    with np.load(copy / "int8" / "golden.npz") as file:
+        arrays = dict(file)
+    arrays["s8"] = -arrays["s8"]
+    np.savez(copy / "int8" / "golden.npz", **arrays)
+    with pytest.raises(GateError, match="golden s8"):
+        require_golden(subject, integers)
+
+
+def _open(folder: Path) -> Certified:
+    with open_subject(folder, None) as subject:
+        return subject.certified
 
 
 def _golden_pixel(folder: Path) -> None:
