@@ -1,5 +1,6 @@
 """`edgewise quantize RUN`: a trained run folder -> RUN/int8, proved and ready to pack."""
 
+import copy
 import resource
 import sys
 import time
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch.nn import functional as F
 
 from edge.base import make_base, write_base
 from edge.contract.files import write_whole
@@ -24,7 +26,7 @@ from quantize.fake import FakeQuant
 from quantize.folder import completed, write_golden, write_report, writing
 from quantize.gates import require_accuracy, require_agreement, require_exact, require_fused, require_same_forms
 from quantize.html import PAGE, render_report
-from quantize.integers import Integers, extract
+from quantize.integers import Float32, Integers, extract
 from quantize.material import Material, load_material
 from quantize.plan import Plan
 from quantize.ptq import ptq
@@ -54,10 +56,11 @@ def quantize(
     """Quantizes the run, measures it on its test pictures and writes RUN/int8.
 
     method: "ptq" calibrates and rounds, "qat" trains after that, "auto" trains only if that alone does not agree with
-    FP32 as the recipe wants. `data` replaces the data set that the run remembers, `pictures` are unlabelled ones to
-    tune on. `progress` gets the stage, the step and the number of steps. Raises GateError if a planned integer layer
-    runs in float, if the u8 file is not bit-identical to the integer reference, if it answers too differently from
-    FP32, or if a form's golden vectors would be refused by a board; RUN/int8 is then as it was.
+    FP32 as the recipe wants, and keeps the better of the two. `data` replaces the data set that the run remembers,
+    `pictures` are unlabelled ones to tune on. `progress` gets the stage, the step and the number of steps. Raises
+    GateError if a planned integer layer runs in float, if the u8 file is not bit-identical to the integer reference, if
+    it answers too differently from FP32, or if a form's golden vectors would be refused by a board; RUN/int8 is then as
+    it was.
     """
     start = time.monotonic()
     keep_freed_memory()
@@ -101,18 +104,21 @@ def _quantized(
 ) -> tuple[FakeQuant, dict[str, Any]]:
     """The quantized network, and how it came about: agreement with FP32 on val pictures after each stage.
 
-    To them come pictures to tune on that calibration left: agreement needs no label, and few pictures prove little.
+    To them come pictures to tune on that calibration left: agreement needs no label, and few pictures prove little. If
+    training was not asked for, it is kept only where it came closer to FP32 on the val pictures, which it did not see.
     """
     order = np.random.default_rng(recipe.ptq.seed).permutation(len(material.tune))
     sample, rest = np.sort(order[: recipe.ptq.pictures]), order[recipe.ptq.pictures :]
     most = recipe.gates.val_pictures
     val = np.concatenate([material.val[:most], material.tune[np.sort(rest[:most])]])[:most]
-    answers = predict(run.network, val)[1].argmax(1)
+    wanted = predict(run.network, val)[1]
     model = ptq(plan, material.tune[sample], recipe.ptq, progress)
-    found = _agreement(model, val, answers)
+    given = simulate(extract(model), val)
+    found = agreement(given.argmax(1), wanted.argmax(1))
     history: dict[str, Any] = {"name": "ptq", "val_agreement": {"ptq": found}, "steps": 0}
     if method == "ptq" or (method == "auto" and found["low"] >= recipe.gates.enough_agreement):
         return model, history
+    calibrated = copy.deepcopy(model)
     started = time.monotonic()
     steps = recipe.qat.steps_for(len(material.tune))
     fine_tune(
@@ -125,13 +131,19 @@ def _quantized(
     )
     history |= {"name": "qat", "steps": steps, "seconds_a_step": round((time.monotonic() - started) / steps, 4)}
     held = material.val[:most]
-    history["val_agreement"]["qat"] = _agreement(model, held, answers[: len(held)])
+    wanted, given, trained = wanted[: len(held)], given[: len(held)], simulate(extract(model), held)
+    history["val_agreement"]["qat"] = agreement(trained.argmax(1), wanted.argmax(1))
+    divergence = {"ptq": _divergence(wanted, given), "qat": _divergence(wanted, trained)}
+    history["val_divergence"] = divergence
+    if method == "auto" and divergence["ptq"] < divergence["qat"]:
+        return calibrated, history | {"name": "ptq"}
     return model, history
 
 
-def _agreement(model: FakeQuant, pixels: NDArray[np.uint8], answers: NDArray[np.int64]) -> dict[str, float]:
-    """On how many of the pictures the integers answer as FP32 does."""
-    return agreement(simulate(extract(model), pixels).argmax(1), answers)
+def _divergence(wanted: Float32, given: Float32) -> float:
+    """Kullback-Leibler divergence of answers from those of FP32, both logits (N, classes); in nats, the mean."""
+    log_wanted, log_given = (F.log_softmax(torch.from_numpy(logits).double(), 1) for logits in (wanted, given))
+    return round(float(F.kl_div(log_given, log_wanted, log_target=True, reduction="batchmean")), 6)
 
 
 def _require(

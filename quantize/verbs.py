@@ -28,9 +28,9 @@ def quantize(
 ) -> Outcome:
     """Turn a trained run into INT8, and prove the match.
 
-    Calibrates first, and trains with quantization where that alone does not answer as FP32 does. Writes RUN/int8: four
-    ONNX files from one set of integers, golden vectors, the base of learning, report.json and report.html. Refuses to
-    if one planned layer would run in float or one feature differs from the integer reference.
+    Calibrates first, and trains with quantization where that alone does not answer as FP32 does, keeping the better.
+    Writes RUN/int8: four ONNX files from one set of integers, golden vectors, the base of learning, report.json and
+    report.html. Refuses to if one planned layer would run in float or one feature differs from the integer reference.
 
     Examples: edgewise quantize runs/digits; edgewise quantize runs/lite0 --pictures photos/
     """
@@ -49,7 +49,8 @@ def quantize(
 def report_lines(report: dict[str, Any]) -> tuple[str, ...]:
     accuracy, layers, method = report["accuracy"], report["integer_layers"], report["method"]
     how = ", ".join(f"{value['percent']:.2f} % after {name.upper()}" for name, value in method["val_agreement"].items())
-    lines = [f"agreement with FP32 on val pictures: {how}" + (", so no training" if not method["steps"] else "")]
+    end = "" if method["name"] == "qat" else ", so no training" if not method["steps"] else ", so training is not kept"
+    lines = [f"agreement with FP32 on val pictures: {how}{end}"]
     if accuracy:
         values = ", ".join(f"{name} {value:.2f} %" for name, value in accuracy.items())
         lines.append(f"accuracy on {report['test_count']} test pictures: {values}")
