@@ -69,7 +69,9 @@ def teach(board: Board, options: argparse.Namespace) -> Outcome:
 
     pictures, skipped = read_pictures(options.pictures)
     with _learning(board) as (backbone, store):
-        report = lessons.teach(backbone, store, options.label, pictures, options.keep_pictures, time.time())
+        report = lessons.teach(
+            backbone, store, options.label, pictures, options.keep_pictures, time.time(), options.person
+        )
     kind = "a new class" if report.new_class else "a class of the release"
     lines = ["{} pictures taught as {} ({})".format(len(report.ids), report.label, kind)]
     fields = {"label": report.label, "new_class": report.new_class, "ids": report.ids}
@@ -99,6 +101,8 @@ def forget(board: Board, options: argparse.Namespace) -> Outcome:
             report = lessons.forget_label(backbone, store, options.label)
         elif options.id:
             report = lessons.forget_examples(backbone, store, options.id)
+        elif options.person is not None:
+            report = lessons.forget_person(backbone, store, options.person)
         elif options.last:
             report = lessons.forget_last(backbone, store)
         elif options.look:
@@ -111,15 +115,11 @@ def forget(board: Board, options: argparse.Namespace) -> Outcome:
 
 
 def learned(board: Board, options: argparse.Namespace) -> Outcome:
-    from edge import lessons
+    from edge.learned import PARTS
 
     with _learning(board) as (backbone, store):
-        found = lessons.learned(backbone, store)
-    lines: List[str] = []
-    for row in found.examples:
-        note = "" if row.used else ", set aside"
-        lines.append("{:>5}  {}  {}  {}{}".format(row.id, row.taken, row.label, row.source, note))
-    return _outcome(lines, {"examples": [dict(row._asdict()) for row in found.examples]}, found)
+        lines, fields, found = PARTS[options.part or "list"](backbone, store, options)
+    return _outcome(lines, fields, found) if found else Outcome(tuple(lines), fields)
 
 
 @contextmanager
