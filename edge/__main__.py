@@ -78,11 +78,25 @@ def _parser():
 
 
 def _add_learning(add, common):
-    run = add("run", "Classify a camera, a film or a folder of pictures.", epilog=_EXAMPLE.format("run 0 --show"))
+    run = add(
+        "run",
+        "Classify a camera, a film or a folder of pictures.",
+        epilog=_EXAMPLE.format("run 0 --show --teach cup pen"),
+    )
     run.add_argument("source", help="a camera (0, /dev/video1), a film, a picture or a folder of pictures")
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
-    run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
+    looks = run.add_mutually_exclusive_group()
+    looks.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
+    looks.add_argument(
+        "--teach",
+        nargs="*",
+        metavar="LABEL",
+        help="teach by keys what is in view: 1 to 9 for these labels (the release's own, if none is named), y for the"
+        " name shown, u to take the last back",
+    )
+    run.add_argument("--keep-pictures", action="store_true", help="with --teach: keep them, as `teach` does")
+    run.add_argument("--person", default="", help="with --teach: who teaches")
     teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
     teach.add_argument("--label", required=True, help="what they show: a new class, or one that is known")

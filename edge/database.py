@@ -68,7 +68,7 @@ def open_database(path: str, timeout_s: float) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[Any]:
-    """All or nothing, on disk at its end. Takes the write lock at once: a second writer waits, and does not fail later."""
+    """All or nothing, on disk at its end. Takes the write lock at once: a second writer waits, not fails."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield connection.execute

@@ -63,9 +63,24 @@ def teach(
     now_s: float,
     person: str = "",
 ) -> LessonReport:
-    """Teaches that `pictures` show `label`: a new class, or a correction of one that the release knows.
+    """Teaches that `pictures` show `label`, and says what that did. Parameters and errors as those of keep()."""
+    ids = keep(backbone, store, label, pictures, keep_pictures, now_s, person)
+    label = check_label(label)
+    return LessonReport(label, label not in backbone.labels, tuple(ids), learned(backbone, store))
 
-    keep_pictures: keep what the network saw of them, so that they outlive a new look or release; now_s: seconds since
+
+def keep(
+    backbone: Backbone,
+    store: Store,
+    label: str,
+    pictures: Sequence[Picture],
+    keep_pictures: bool,
+    now_s: float,
+    person: str = "",
+) -> List[int]:
+    """Keeps examples that `pictures` show `label`: a new class, or a correction of one that the release knows.
+
+    Returns their ids, to forget them by. keep_pictures: keep what the network saw of them, so that they outlive a new look or release; now_s: seconds since
     1970; person: who teaches, so that it can be forgotten by that name. Raises UsageError for an impossible label or
     person, InputError without pictures.
     """
@@ -77,8 +92,7 @@ def teach(
         NewExample(_printable(picture.source), code, _png(seen) if keep_pictures else None)
         for picture, code, seen in zip(pictures, codes, pixels)
     ]
-    ids = store.add(label, _utc(now_s), key_of(backbone, look), examples, person)
-    return LessonReport(label, label not in backbone.labels, tuple(ids), learned(backbone, store))
+    return store.add(label, _utc(now_s), key_of(backbone, look), examples, person)
 
 
 def fit(

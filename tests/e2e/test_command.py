@@ -30,7 +30,7 @@ DESK = {
     "demo": ["out", "seed"],
 }
 BOARD = {
-    "run": ["source", "--out", "--show", "--no-look"],
+    "run": ["source", "--out", "--show", "--no-look", "--teach", "--keep-pictures", "--person"],
     "teach": ["pictures", "--label", "--keep-pictures", "--person"],
     "fit": ["pictures", "--labelled"],
     "forget": ["--last", "--label", "--person", "--id", "--look", "--everything"],
