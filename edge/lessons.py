@@ -80,9 +80,9 @@ def keep(
 ) -> List[int]:
     """Keeps examples that `pictures` show `label`: a new class, or a correction of one that the release knows.
 
-    Returns their ids, to forget them by. keep_pictures: keep what the network saw of them, so that they outlive a new look or release; now_s: seconds since
-    1970; person: who teaches, so that it can be forgotten by that name. Raises UsageError for an impossible label or
-    person, InputError without pictures.
+    Returns their ids, to forget them by. keep_pictures: keep what the network saw of them, so that they outlive a new
+    look or release; now_s: seconds since 1970; person: who teaches, so that it can be forgotten by that name. Raises
+    UsageError for an impossible label or person, InputError without pictures.
     """
     label, person = check_label(label), check_label(person) if person else ""
     pixels = _prepared(backbone, pictures)

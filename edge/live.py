@@ -1,4 +1,4 @@
-"""Teaching from the live picture: a key says what is in view, and the next frame is judged by the head that knows it."""
+"""Teaching from the live picture: a key says what is in view, and the next frame is judged by what was learnt."""
 
 import time
 from typing import Callable, List, Optional, Sequence

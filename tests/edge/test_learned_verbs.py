@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -107,6 +108,9 @@ def test_no_byte_leaves_the_board(root, pictures, tmp_path):
     traced = ["strace", "-f", "-qq", "-o", log, "-e", "trace=network", "-e", "signal=none"]
     if subprocess.call(traced + ["true"], stderr=subprocess.DEVNULL) != 0:
         pytest.skip("strace may not trace here")
+    sends = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))"
+    subprocess.check_call(traced + [sys.executable, "-c", sends])
+    assert len(_network_calls(log)) >= 2  # so it would be seen
     for arguments in (
         ("teach", "--label", "wall", "--keep-pictures", pictures / "wall"),
         ("fit", "--labelled", pictures / "cat"),
