@@ -156,6 +156,8 @@ def _add_installing(add):
         verb = add(name, text)
         for place in places:
             verb.add_argument(place)
+        if name == "install":
+            verb.add_argument("--set-aside", action="store_true", help="also where that sets aside what was learnt")
 
 
 def _report(error: Exception, as_json: bool) -> int:

@@ -55,6 +55,13 @@ def key_of(backbone: Backbone, look: Look) -> Key:
     return Key(backbone.key, hashlib.sha256(look.table.tobytes()).hexdigest())
 
 
+def key_under(store: Store, backbone_key: str, channels: int) -> Key:
+    """What codes depend on for a backbone that is not loaded: its key and the look that is in force for it."""
+    row = store.look(backbone_key)
+    table = identity(channels).table.tobytes() if row is None else row.table
+    return Key(backbone_key, hashlib.sha256(table).hexdigest())
+
+
 def _code_pictures(backbone: Backbone, store: Store, look: Look, key: Key) -> None:
     found = []
     for example, png in store.pictures_without_codes(key):

@@ -29,9 +29,14 @@ def missing(board: Board, options: argparse.Namespace) -> Outcome:
 
 def install(board: Board, options: argparse.Namespace) -> Outcome:
     from edge.install import install as install_archive
+    from edge.moving import refuse_to_set_aside
     from edge.trial import golden_process
 
-    done = install_archive(board, os.path.abspath(options.archive), golden_process(board.root, os.environ))
+    def refuse(archive: Any) -> None:
+        if not options.set_aside:
+            refuse_to_set_aside(board, archive)
+
+    done = install_archive(board, os.path.abspath(options.archive), golden_process(board.root, os.environ), refuse)
     return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
 
 
