@@ -35,7 +35,7 @@ def store(tmp_path):
 def _in_view(teacher, image, sequence=0):
     said = teacher.classify(image)
     frame = Frame(sequence, 0, image, "camera 0")
-    return frame, FrameResult(sequence, 0, said.label, said.score, said.top, 0.0, 0.0, 0.0)
+    return frame, FrameResult(sequence=sequence, captured_ns=0, age_ms=0.0, **said._asdict())
 
 
 def test_a_number_teaches_its_label_and_the_next_frame_is_judged_by_it(backbone, store):

@@ -90,7 +90,7 @@ def test_what_kept_its_pictures_moves_to_the_new_network(board):
     assert _install(board, _other_network(board)).state == "GOOD"
     with _store(board) as store:
         found = learned(_backbone(board), store)
-        assert (found.set_aside, [taught.label for taught in found.verdict.taught]) == (0, ["wall"])
+        assert [(row.label, row.used) for row in found.examples] == [("wall", True)] * 3
 
 
 def test_what_is_set_aside_already_is_not_counted_again(board):
@@ -104,7 +104,7 @@ def test_what_is_set_aside_already_is_not_counted_again(board):
 
 def test_another_base_of_the_same_network_leaves_nothing_behind(board):
     _teach(board, "wall", 3, keep=False)
-    head = _head(board, lambda arrays: dict(arrays, count=arrays["count"] + 1))
+    head = _head(board, lambda arrays: dict(arrays, bias=arrays["bias"] * 2))
     assert _install(board, tiny_release(board.root + ".two.edge", 2, {"head.npz": head})).state == "GOOD"
 
 
