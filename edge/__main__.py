@@ -86,16 +86,16 @@ def _add_learning(add, common):
     run.add_argument("source", help="a camera (0, /dev/video1), a film, a picture or a folder of pictures")
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
-    looks = run.add_mutually_exclusive_group()
-    looks.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
-    looks.add_argument(
+    run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
+    run.add_argument(
         "--teach",
         nargs="*",
         metavar="LABEL",
         help="teach by keys what is in view: 1 to 9 for these labels (the release's own, if none is named), y for the"
         " name shown, u to take the last back",
     )
-    run.add_argument("--keep-pictures", action="store_true", help="with --teach: keep them, as `teach` does")
+    run.add_argument("--notice", action="store_true", help="keep steady scenes as evidence and questions for later")
+    run.add_argument("--keep-pictures", action="store_true", help="with --teach or --notice: keep pictures, too")
     run.add_argument("--person", default="", help="with --teach: who teaches")
     teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
@@ -114,6 +114,7 @@ def _add_learning(add, common):
     which.add_argument("--person", help="all that a person taught")
     which.add_argument("--id", type=int, nargs="+", help="examples, by the numbers that `learned` lists")
     which.add_argument("--look", action="store_true", help="the camera's look")
+    which.add_argument("--noticed", action="store_true", help="all that `run --notice` noticed")
     which.add_argument("--everything", action="store_true", help="all examples and looks")
     learned = add(
         "learned", "List, show, undo, export, import or check what was taught.", epilog=_EXAMPLE.format("learned")
@@ -136,6 +137,14 @@ def _add_learned(parts, common):
     add("undo", "Take the newest lesson back, or go back to an earlier one.", "learned undo 3")(
         "lesson", type=int, nargs="?", help="go back to how it was after this lesson; 0: before the first"
     )
+    option = add(
+        "noticed", "What `run --notice` noticed, the most telling question first.", "learned noticed --out ask/"
+    )
+    option("--out", metavar="FOLDER", help="write the pictures that were kept there, each by its number")
+    option = add("confirm", "Make examples of what was noticed.", "learned confirm 3 4 --label cup")
+    option("ids", type=int, nargs="+", metavar="ID", help="numbers that `learned noticed` lists")
+    option("--label", help="what they show; without it, what the network was sure of")
+    option("--person", default="", help="who says so")
     add("export", "Write everything learnt into one file.", "learned export mine.learned")(
         "file", help="the file to write"
     )

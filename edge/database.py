@@ -34,12 +34,27 @@ CREATE TABLE looks (
     taken TEXT NOT NULL,
     lesson INTEGER NOT NULL DEFAULT 0
 );
-CREATE TABLE unerased (deletions INTEGER NOT NULL)
+CREATE TABLE unerased (deletions INTEGER NOT NULL);
+"""
+_NOTICED = """CREATE TABLE noticed (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    question INTEGER NOT NULL,
+    label TEXT NOT NULL,
+    rival TEXT NOT NULL,
+    score REAL NOT NULL,
+    margin REAL NOT NULL,
+    taken TEXT NOT NULL,
+    source TEXT NOT NULL,
+    backbone TEXT NOT NULL,
+    look TEXT NOT NULL,
+    codes BLOB NOT NULL,
+    picture BLOB
+)
 """
 _UPGRADE_FROM_1 = """
 ALTER TABLE examples ADD COLUMN person TEXT NOT NULL DEFAULT '';
 ALTER TABLE looks ADD COLUMN lesson INTEGER NOT NULL DEFAULT 0;
-CREATE TABLE unerased (deletions INTEGER NOT NULL)
+CREATE TABLE unerased (deletions INTEGER NOT NULL);
 """
 
 
@@ -119,9 +134,9 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     version, tables = _version(connection)
     if (version, tables) == (0, 0):
         connection.execute("PRAGMA journal_mode = WAL")
-        _change(connection, (0, 0), _TABLES)
+        _change(connection, (0, 0), _TABLES + _NOTICED)
     elif version == 1:
-        _change(connection, (1, tables), _UPGRADE_FROM_1)
+        _change(connection, (1, tables), _UPGRADE_FROM_1 + _NOTICED)
     version, _ = _version(connection)
     if version != SCHEMA:
         raise FormatError(

@@ -1,4 +1,4 @@
-"""`learned` and its parts: list, show, undo, export, import, check.
+"""`learned` and its parts: list, show, undo, noticed, confirm, export, import, check.
 
 A part takes the network, the store and the command's options. It returns lines for a person, fields for --json, and
 what the board now knows, or None where a part does not change or tell that.
@@ -15,6 +15,7 @@ from edge.contract.files import write_whole
 from edge.exchange import export_learned, import_learned
 from edge.learned_file import MAX_BYTES
 from edge.lessons import Learned, examples_of, learned, undo
+from edge.noticing import confirm
 from edge.preprocess import decode_bytes
 from edge.recall import recall
 from edge.store import ExampleRow, Store
@@ -59,6 +60,26 @@ def undo_lessons(backbone: Backbone, store: Store, options: argparse.Namespace) 
     return lines, fields, done.learned
 
 
+def noticed(backbone: Backbone, store: Store, options: argparse.Namespace) -> Answer:
+    rows = store.noticed()
+    lines = []
+    for row in rows:
+        said = "what is this? {} {:.2f}, or {}" if row.question else "sure: {} {:.2f}"
+        kept = ", picture kept" if row.has_picture else ""
+        named = said.format(row.label, row.score, row.rival)
+        lines.append("{:>5}  {}  {}  {}{}".format(row.id, row.taken, named, row.source, kept))
+        picture = store.noticed_picture(row.id)
+        if options.out and picture is not None:
+            _write(os.path.join(options.out, "{}.png".format(row.id)), picture)
+    return lines or ["nothing was noticed"], {"noticed": [dict(row._asdict()) for row in rows]}, None
+
+
+def confirm_noticed(backbone: Backbone, store: Store, options: argparse.Namespace) -> Answer:
+    done = confirm(backbone, store, options.ids, options.label, options.person)
+    lines = ["{} examples taught as {}".format(len(done.ids), ", ".join(done.labels))]
+    return lines, {"ids": done.ids, "labels": done.labels}, done.learned
+
+
 def export(backbone: Backbone, store: Store, options: argparse.Namespace) -> Answer:
     data = export_learned(backbone, store)
     _write(options.file, data)
@@ -101,6 +122,8 @@ PARTS: Dict[str, Callable[[Backbone, Store, argparse.Namespace], Answer]] = {
     "list": list_learned,
     "show": show,
     "undo": undo_lessons,
+    "noticed": noticed,
+    "confirm": confirm_noticed,
     "export": export,
     "import": import_file,
     "check": check,

@@ -19,7 +19,7 @@ from edge.pictures import Picture
 from edge.preprocess import prepare
 from edge.recall import key_of, look_in_force, recall
 from edge.solve import Verdict
-from edge.store import ExampleRow, NewExample, Store
+from edge.store import ExampleRow, Key, NewExample, Store
 from edge.strange import familiar, strangeness
 
 _MOST_FITTED = 200  # pictures that a look is judged by, spread evenly over those given
@@ -85,6 +85,14 @@ def keep(
     UsageError for an impossible label or person, InputError without pictures.
     """
     label, person = check_label(label), check_label(person) if person else ""
+    key, examples = as_examples(backbone, store, pictures, keep_pictures)
+    return store.add(label, utc(now_s), key, examples, person)
+
+
+def as_examples(
+    backbone: Backbone, store: Store, pictures: Sequence[Picture], keep_pictures: bool
+) -> Tuple[Key, List[NewExample]]:
+    """What the store keeps of `pictures`, and what their codes depend on. Raises InputError without pictures."""
     pixels = _prepared(backbone, pictures)
     look = look_in_force(backbone, store)
     codes = codes_of(backbone, pixels, look)
@@ -92,7 +100,7 @@ def keep(
         NewExample(_printable(picture.source), code, _png(seen) if keep_pictures else None)
         for picture, code, seen in zip(pictures, codes, pixels)
     ]
-    return store.add(label, _utc(now_s), key_of(backbone, look), examples, person)
+    return key_of(backbone, look), examples
 
 
 def fit(
@@ -129,7 +137,7 @@ def fit(
 
     choice = fit_look(pixels, targets, answer, look_in_force(backbone, store), progress)
     if choice.changed:
-        store.add_look(backbone.key, choice.look.name, choice.look.table.tobytes(), choice.why, _utc(now_s))
+        store.add_look(backbone.key, choice.look.name, choice.look.table.tobytes(), choice.why, utc(now_s))
     return FitReport(choice, len(pixels), learned(backbone, store))
 
 
@@ -143,9 +151,12 @@ def forget_examples(backbone: Backbone, store: Store, ids: Sequence[int]) -> For
 
 
 def forget_label(backbone: Backbone, store: Store, label: str) -> ForgetReport:
-    """Forgets all examples of `label`. Raises InputError if there are none, UsageError for an impossible label."""
+    """Forgets all examples of `label`, and what was noticed that looks like it.
+
+    Raises InputError if there are no examples, UsageError for an impossible label.
+    """
     label = check_label(label)
-    return _forget(backbone, store, [row for row in examples_of(backbone, store) if row.label == label])
+    return _forget(backbone, store, [row for row in examples_of(backbone, store) if row.label == label], label)
 
 
 def forget_person(backbone: Backbone, store: Store, person: str) -> ForgetReport:
@@ -170,8 +181,14 @@ def forget_look(backbone: Backbone, store: Store) -> ForgetReport:
     return ForgetReport((), (row.name,), learned(backbone, store))
 
 
+def forget_noticed(backbone: Backbone, store: Store) -> ForgetReport:
+    """Forgets all that was noticed and no person has confirmed. No head changes."""
+    store.remove_noticed()
+    return ForgetReport((), (), learned(backbone, store))
+
+
 def forget_everything(backbone: Backbone, store: Store) -> ForgetReport:
-    """Forgets all examples and looks, those of other releases as well."""
+    """Forgets all examples, looks and what was noticed, those of other releases as well."""
     rows, looks = examples_of(backbone, store), store.looks()
     store.remove_everything()
     return ForgetReport(tuple(rows), tuple(look.name for look in looks), learned(backbone, store))
@@ -207,10 +224,10 @@ def examples_of(backbone: Backbone, store: Store) -> List[ExampleRow]:
     return store.examples(key_of(backbone, look_in_force(backbone, store)))
 
 
-def _forget(backbone: Backbone, store: Store, rows: Sequence[ExampleRow]) -> ForgetReport:
+def _forget(backbone: Backbone, store: Store, rows: Sequence[ExampleRow], guessed: str = "") -> ForgetReport:
     if not rows:
         raise InputError("no such example", "some that `edgewise learned` lists", "nothing to undo")
-    store.remove([row.id for row in rows])
+    store.remove([row.id for row in rows], guessed=guessed)
     return ForgetReport(tuple(rows), (), learned(backbone, store))
 
 
@@ -230,5 +247,6 @@ def _printable(source: str) -> str:
     return plain[-1024:]
 
 
-def _utc(seconds: float) -> str:
+def utc(seconds: float) -> str:
+    """Seconds since 1970 as the store keeps a time."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -9,6 +9,7 @@ from edge.contract.errors import UsageError
 from edge.contract.labels import check_label
 from edge.contract.results import FrameResult, Prediction
 from edge.lessons import keep
+from edge.noticing import Noticer, keep_noticed
 from edge.pictures import Picture
 from edge.recall import recall
 from edge.sources import Frame
@@ -40,6 +41,7 @@ class LiveTeacher:
         self._keep_pictures = keep_pictures
         self._person = person
         self._clock = clock
+        self._noticer = Noticer()
         self._lessons: List[List[int]] = []  # ids of the examples of each, newest last
         self._classifier = Classifier(backbone, recall(backbone, store))
 
@@ -56,6 +58,16 @@ class LiveTeacher:
         if key == "u":
             return self._take_back()
         return None
+
+    def notice(self, frame: Frame, result: FrameResult) -> Optional[str]:
+        """Keeps what a steady scene shows: evidence, or a question, which is a line for a person."""
+        noticed = self._noticer.see(frame, result)
+        if noticed is None:
+            return None
+        keep_noticed(self._backbone, self._store, noticed, self._keep_pictures, self._clock())
+        if not noticed.is_question:
+            return None
+        return "what is this? {} {:.2f}, or {}".format(noticed.label, noticed.score, noticed.rival)
 
     def help(self) -> str:
         """The keys and what they do, in a line."""

@@ -16,6 +16,8 @@ import numpy as np
 from edge.contract.errors import FormatError
 from edge.database import deletion, erase, open_database, problems, transaction
 
+MOST_NOTICED = 500  # of each kind
+
 
 class Key(NamedTuple):
     """What codes depend on: sha256 of the network and of the look before it."""
@@ -49,6 +51,20 @@ class LookRow(NamedTuple):
     table: bytes  # (256, channels) uint8
     why: str
     taken: str
+
+
+class NoticedRow(NamedTuple):
+    """A scene that a film showed: not an example, until a person says what it is."""
+
+    id: int
+    question: bool  # else the network was sure
+    label: str  # the likeliest
+    rival: str  # the second likeliest
+    score: float  # probability of `label`
+    margin: float  # between the two probabilities
+    taken: str
+    source: str
+    has_picture: bool
 
 
 class WholeExample(NamedTuple):
@@ -174,9 +190,10 @@ class Store:
         query = "SELECT coalesce(max(lesson), 0) FROM (SELECT lesson FROM examples UNION SELECT lesson FROM looks)"
         return self._connection.execute(query).fetchone()[0]
 
-    def remove(self, examples: Sequence[int], looks: Sequence[int] = ()) -> None:
+    def remove(self, examples: Sequence[int], looks: Sequence[int] = (), guessed: str = "") -> None:
         """Removes the examples and looks with these ids for good: their bytes are erased, in the log as well.
 
+        guessed: what was noticed and looks like this label goes with them.
         Raises BoardError if another process is reading: they are removed, and erased as soon as nobody reads.
         """
         with deletion(self._connection) as run:
@@ -184,12 +201,65 @@ class Store:
                 run("DELETE FROM examples WHERE id = ?", (example,))
             for look in looks:
                 run("DELETE FROM looks WHERE id = ?", (look,))
+            run("DELETE FROM noticed WHERE ? IN (label, rival)", (guessed,))
 
     def remove_everything(self) -> None:
-        """Removes all examples and all looks, of every backbone, as `remove` does."""
+        """Removes all examples, all looks and all that was noticed, of every backbone, as `remove` does."""
         with deletion(self._connection) as run:
             run("DELETE FROM examples")
             run("DELETE FROM looks")
+            run("DELETE FROM noticed")
+
+    def add_noticed(self, row: NoticedRow, key: Key, example: NewExample) -> None:
+        """Keeps what was noticed; `row.id` is made anew. Of each kind the newest MOST_NOTICED stay."""
+        with transaction(self._connection) as run:
+            run(
+                "INSERT INTO noticed (question, label, rival, score, margin, taken, source, backbone, look, codes,"
+                " picture) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row[1:7], example.source, *key, example.codes.tobytes(), example.picture),
+            )
+            run(
+                "DELETE FROM noticed WHERE question = ? AND id NOT IN"
+                " (SELECT id FROM noticed WHERE question = ? ORDER BY id DESC LIMIT ?)",
+                (row.question, row.question, MOST_NOTICED),
+            )
+
+    def noticed(self) -> List[NoticedRow]:
+        """The questions, the smallest margin first; then what the network was sure of, the newest first."""
+        rows = self._connection.execute(
+            "SELECT id, question, label, rival, score, margin, taken, source, picture IS NOT NULL FROM noticed"
+            " ORDER BY question DESC, CASE WHEN question THEN margin ELSE -id END, id"
+        )
+        return [NoticedRow(*row)._replace(question=bool(row[1]), has_picture=bool(row[8])) for row in rows]
+
+    def noticed_picture(self, noticed: int) -> Optional[bytes]:
+        """The PNG of what was noticed with this id, which must be there, if it kept one."""
+        return self._connection.execute("SELECT picture FROM noticed WHERE id = ?", (noticed,)).fetchone()[0]
+
+    def confirm(self, labels: Dict[int, str], person: str) -> List[int]:
+        """Makes examples of what was noticed with these ids, as one lesson. Returns the examples' ids."""
+        with transaction(self._connection) as run:
+            lesson, ids = self.last_lesson() + 1, []
+            for noticed, label in sorted(labels.items()):
+                cursor = run(
+                    "INSERT INTO examples (lesson, label, person, taken, source, picture)"
+                    " SELECT ?, ?, ?, taken, source, picture FROM noticed WHERE id = ?",
+                    (lesson, label, person, noticed),
+                )
+                if cursor.rowcount != 1:  # another process has removed it since
+                    continue
+                ids.append(cursor.lastrowid)
+                run(
+                    "INSERT INTO codes SELECT ?, backbone, look, codes FROM noticed WHERE id = ?",
+                    (cursor.lastrowid, noticed),
+                )
+                run("DELETE FROM noticed WHERE id = ?", (noticed,))
+        return ids
+
+    def remove_noticed(self) -> None:
+        """Removes all that was noticed, as `remove` does."""
+        with deletion(self._connection) as run:
+            run("DELETE FROM noticed")
 
     def check(self) -> List[str]:
         """Erases what a command that was cut short deleted; then SQLite's full check: what is wrong, a line each."""

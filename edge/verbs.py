@@ -110,6 +110,8 @@ def forget(board: Board, options: argparse.Namespace) -> Outcome:
             report = lessons.forget_person(backbone, store, options.person)
         elif options.last:
             report = lessons.forget_last(backbone, store)
+        elif options.noticed:
+            report = lessons.forget_noticed(backbone, store)
         elif options.look:
             report = lessons.forget_look(backbone, store)
         else:

@@ -4,9 +4,10 @@ import argparse
 import contextlib
 import json
 import os
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 from edge.board import Board
+from edge.contract.errors import UsageError
 from edge.contract.results import FrameResult, Outcome, result_to_dict
 from edge.verbs import open_learned, this_release
 
@@ -23,7 +24,7 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
 
     tally = Tally()
     with contextlib.ExitStack() as stack:
-        classify, press = _classifier(stack, board, options, print_line)
+        classify, press, notice = _classifier(stack, board, options, print_line)
         source = stack.enter_context(open_source(options.source))
         show, pressed = _sinks(stack, options, source)
         frames = stack.enter_context(contextlib.closing(run_loop(source, classify)))
@@ -36,6 +37,7 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
                 elif result.label != last:
                     print_line(_sentence(frame, result))
                 last = result.label
+                notice(frame, result)
                 going = show(frame.image, result)
                 for key in sorted(set(pressed())):  # held down, a key repeats
                     going = going and key != "q"
@@ -56,27 +58,34 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
 
 def _classifier(
     stack: contextlib.ExitStack, board: Board, options: argparse.Namespace, print_line: Callable[[str], None]
-) -> Tuple[Callable[[Any], Any], Callable[[str, Any, FrameResult], None]]:
-    """What classifies a frame, and what a key does when a frame and its result are in view."""
-    if options.teach is None:
+) -> Tuple[Callable[[Any], Any], Callable[[str, Any, FrameResult], None], Callable[[Any, FrameResult], None]]:
+    """What classifies a frame, what a key does when a frame and its result are in view, and what notices them."""
+    if options.teach is None and not options.notice:
         from edge.classifier import open_classifier
 
         with open_learned(board) as store:
             classifier = open_classifier(this_release(), store, use_look=not options.no_look)
-        return classifier.classify, lambda key, frame, result: None
+        return classifier.classify, lambda key, frame, result: None, lambda frame, result: None
+    if options.no_look:
+        raise UsageError("--no-look with --teach or --notice", "this camera's pictures", "leave one of them out")
     from edge.backbone import open_backbone
     from edge.live import LiveTeacher
 
     store = stack.enter_context(open_learned(board))
-    teacher = LiveTeacher(open_backbone(this_release()), store, options.teach, options.keep_pictures, options.person)
+    labels = options.teach or ()
+    teacher = LiveTeacher(open_backbone(this_release()), store, labels, options.keep_pictures, options.person)
 
-    def press(key: str, frame: Any, result: FrameResult) -> None:
-        said = teacher.press(key, frame, result)
-        if said:
-            print_line(json.dumps({"said": said}) if options.json else said)
+    def say(line: Optional[str]) -> None:
+        if line:
+            print_line(json.dumps({"said": line}) if options.json else line)
 
-    print_line(json.dumps({"said": teacher.help()}) if options.json else teacher.help())
-    return teacher.classify, press
+    def notice(frame: Any, result: FrameResult) -> None:
+        if options.notice:
+            say(teacher.notice(frame, result))
+
+    if options.teach is not None:
+        say(teacher.help())
+    return teacher.classify, lambda key, frame, result: say(teacher.press(key, frame, result)), notice
 
 
 def _sinks(

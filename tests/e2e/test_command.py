@@ -30,14 +30,16 @@ DESK = {
     "demo": ["out", "seed"],
 }
 BOARD = {
-    "run": ["source", "--out", "--show", "--no-look", "--teach", "--keep-pictures", "--person"],
+    "run": ["source", "--out", "--show", "--no-look", "--teach", "--notice", "--keep-pictures", "--person"],
     "teach": ["pictures", "--label", "--keep-pictures", "--person"],
     "fit": ["pictures", "--labelled"],
-    "forget": ["--last", "--label", "--person", "--id", "--look", "--everything"],
+    "forget": ["--last", "--label", "--person", "--id", "--look", "--noticed", "--everything"],
     "learned": ["part"],
     "learned list": ["--person"],
     "learned show": ["id", "--out"],
     "learned undo": ["lesson"],
+    "learned noticed": ["--out"],
+    "learned confirm": ["ids", "--label", "--person"],
     "learned export": ["file"],
     "learned import": ["file"],
     "learned check": [],
