@@ -75,7 +75,10 @@ def open_database(path: str, timeout_s: float) -> Iterator[sqlite3.Connection]:
     with _plain_errors(path):
         connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
         try:
-            _prepare(connection, path)
+            try:
+                _prepare(connection, path)
+            except UnicodeDecodeError:  # SQLite names a damaged table by its bytes, and sqlite3 reads them as text
+                raise sqlite3.DatabaseError("a table's name is no text") from None
             yield connection
         finally:
             connection.close()

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.contract.errors import BoardError, FormatError
@@ -226,6 +226,7 @@ def test_a_damaged_file_is_said_in_one_line_and_left_as_it_is(tmp_path, content)
 
 
 @settings(max_examples=25, deadline=None)
+@example(3872, 128)  # a table's name that is no text any more
 @given(st.integers(0, 10**6), st.integers(1, 255))
 def test_a_byte_turned_over_is_never_more_than_an_error_of_ours(tmp_path_factory, place, flip):
     path = tmp_path_factory.mktemp("damage") / "learned.sqlite"
