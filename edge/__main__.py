@@ -78,6 +78,9 @@ def _add_learning(add):
     run.add_argument("source", help="a camera (0, /dev/video1), a film, a picture or a folder of pictures")
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
+    run.add_argument(
+        "--false-alarms", type=_share, default=0.05, metavar="SHARE", help="of known things called unknown; 0: none"
+    )
     run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
     teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
@@ -94,6 +97,13 @@ def _add_learning(add):
     which.add_argument("--look", action="store_true", help="the camera's look")
     which.add_argument("--everything", action="store_true", help="all examples and looks")
     add("learned", "List what was taught, and what it does.", epilog=_EXAMPLE.format("learned"))
+
+
+def _share(text):
+    share = float(text)
+    if not 0 <= share < 1:
+        raise ValueError(text)
+    return share
 
 
 def _add_installing(add):

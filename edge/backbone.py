@@ -9,6 +9,7 @@ from edge.base import Base, encode, read_base
 from edge.contract.spec import ModelSpec
 from edge.engine import Engine, run_in_batches
 from edge.look import Look, apply_look
+from edge.prior import Prior, make_prior
 from edge.release import Release
 
 
@@ -17,6 +18,7 @@ class Backbone(NamedTuple):
     spec: ModelSpec
     engine: Engine
     base: Base
+    prior: Prior  # of the base
     key: str  # hex sha256 of what codes depend on: the network and the steps of the code
 
 
@@ -25,7 +27,7 @@ def open_backbone(release: Release, threads: int = 1) -> Backbone:
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
     key = hashlib.sha256(release.backbone().encode("ascii") + base.step.tobytes()).hexdigest()
-    return Backbone(release.labels, spec, Engine(release.file("model.u8.onnx"), threads), base, key)
+    return Backbone(release.labels, spec, Engine(release.file("model.u8.onnx"), threads), base, make_prior(base), key)
 
 
 def features_of(backbone: Backbone, pixels: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How good a head would be, from leave-one-out scores: for known classes, for taught ones, for its probabilities."""
+"""How good a head would be, from scores of what it has not learnt: for known classes, taught ones, probabilities."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ _TEMPERATURES = np.geomspace(0.02, 0.5, 24)
 
 
 class Rows(NamedTuple):
-    """What leave-one-out scores are about: sample rows of known classes first, then the examples taught."""
+    """What the scores are about: the `choose` sample of known classes first, then the examples, each left out."""
 
     targets: np.ndarray  # (N,) columns of the scores
     sampled: int  # rows of the sample
@@ -27,7 +27,7 @@ class Judgement(NamedTuple):
 
 
 def judge(scores: np.ndarray, rows: Rows, offsets: np.ndarray) -> Judgement:
-    """scores: (N, C) leave-one-out scores, offsets: (O,). Accuracies are means over classes, each weighing the same.
+    """scores: (N, C), offsets: (O,). Accuracies are means over classes, each weighing the same.
 
     Soft accuracy counts by margin, since a class of five examples has next to no wrong ones to count.
     """

@@ -7,7 +7,7 @@ import os
 from typing import Any, Callable
 
 from edge.board import Board
-from edge.contract.results import FrameResult, Outcome, result_to_dict
+from edge.contract.results import FrameResult, Outcome, answer, result_to_dict
 from edge.verbs import open_learned, this_release
 
 
@@ -21,7 +21,9 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     from edge.sources import open_source
 
     with open_learned(board) as store:
-        classifier = open_classifier(this_release(), store, use_look=not options.no_look)
+        classifier = open_classifier(
+            this_release(), store, use_look=not options.no_look, false_alarms=options.false_alarms
+        )
     tally = Tally()
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_source(options.source))
@@ -33,9 +35,9 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
                 tally.add(result)
                 if options.json:
                     print_line(json.dumps(dict(result_to_dict(result), name=frame.name)))
-                elif result.label != last:
+                elif answer(result) != last:
                     print_line(_sentence(frame, result))
-                last = result.label
+                last = answer(result)
                 if not show(frame.image, result):
                     break
         except KeyboardInterrupt:
@@ -78,4 +80,4 @@ def _sinks(stack: contextlib.ExitStack, options: argparse.Namespace, source: Any
 
 
 def _sentence(frame: Any, result: FrameResult) -> str:
-    return "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, result.label, result.score, frame.name).rstrip()
+    return "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, answer(result), result.score, frame.name).rstrip()

@@ -30,7 +30,7 @@ DESK = {
     "demo": ["out", "seed"],
 }
 BOARD = {
-    "run": ["source", "--out", "--show", "--no-look"],
+    "run": ["source", "--out", "--show", "--no-look", "--false-alarms"],
     "teach": ["pictures", "--label", "--keep-pictures"],
     "fit": ["pictures", "--labelled"],
     "forget": ["--last", "--label", "--id", "--look", "--everything"],

@@ -8,7 +8,7 @@ import pytest
 from release_maker import SPEC, signed_manifest, small_files
 
 from edge.backbone import open_backbone
-from edge.base import make_base, write_base
+from edge.base import Rows, make_base, write_base
 from edge.classifier import open_classifier
 from edge.contract.errors import FormatError
 from edge.engine import Engine
@@ -41,7 +41,8 @@ def release(tmp_path):
     features, _ = Engine(str(folder / "model.u8.onnx")).run(pixels)
     rows = np.concatenate([features, np.ones((60, 1), np.float32)], axis=1)
     fitted = np.linalg.lstsq(rows, np.eye(2)[targets] * 8, rcond=None)[0]
-    base = make_base(features[::2], targets[::2], features[1::2], targets[1::2], fitted[:-1], fitted[-1], seed=0)
+    parts = [Rows(features[start::3], targets[start::3]) for start in range(3)]
+    base = make_base(*parts, weights=fitted[:-1], bias=fitted[-1], seed=0)
     write_base(str(folder / "head.npz"), base)
     return open_release(str(folder))
 
