@@ -79,11 +79,12 @@ def test_a_frame_is_called_unknown_and_keeps_the_nearest_label(backbone, tmp_pat
         strange, ordinary = draw("M", 20, 4), draw("H", 20, 4)
         classifier, never = Classifier(backbone, recalled), Classifier(backbone, recalled, false_alarms=0.0)
         said = [classifier.classify(frame) for frame in strange]
-        assert np.mean([each.unknown for each in said]) > 0.5
+        before = np.mean([each.unknown for each in said])
+        assert before > 0.3
         assert all(each.label == each.top[0][0] in KNOWN for each in said)
-        assert np.mean([classifier.classify(frame).unknown for frame in ordinary]) < 0.3
+        assert np.mean([classifier.classify(frame).unknown for frame in ordinary]) < 0.2
         assert not any(never.classify(frame).unknown for frame in strange)
         codes = encode(_features(backbone, "M", 10, 3), backbone.base.step)
         store.add("M", "", recalled.key, [NewExample("m", row, None) for row in codes])
         taught = Classifier(backbone, recall(backbone, store))
-        assert np.mean([taught.classify(frame).unknown for frame in strange]) < 0.5
+        assert np.mean([taught.classify(frame).unknown for frame in strange]) < before
