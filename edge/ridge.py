@@ -56,16 +56,16 @@ def leave_one_out(scores: np.ndarray, kernel: np.ndarray, wanted: np.ndarray, we
     return wanted - (wanted - scores) / (1 - weights * np.diag(kernel))[:, np.newaxis]
 
 
-def leave_one_out_of_class(scores: np.ndarray, kernel: np.ndarray, wanted: np.ndarray, total: float) -> np.ndarray:
-    """As leave_one_out, for all n examples of a class that is nothing but them and weighs `total`.
+def leave_one_out_of_class(scores: np.ndarray, kernel: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """As leave_one_out, for all n examples of a class that is nothing but them and weighs 1 in total.
 
-    With one left out, the others weigh total / (n - 1) each, not total / n: the class weighs what it did. Leaving one
-    out of n that weigh total / (n - 1) is just that, so the weights are raised first (Woodbury), then one is left out.
+    With one left out, the others weigh 1 / (n - 1) each, not 1 / n: the class still weighs 1. Leaving one out of n that
+    weigh 1 / (n - 1) is just that, so the weights are raised first (Woodbury), then one is left out.
     """
     n = len(scores)
     if n == 1:
-        return leave_one_out(scores, kernel, wanted, np.array([total]))
-    extra = total / (n - 1) - total / n
+        return leave_one_out(scores, kernel, wanted, np.ones(1))
+    extra = 1.0 / (n - 1) - 1.0 / n
     raised = np.linalg.inv(np.eye(n) + extra * kernel)
     scores = np.dot(raised, scores + extra * np.dot(kernel, wanted))
-    return leave_one_out(scores, np.dot(raised, kernel), wanted, np.full(n, total / (n - 1)))
+    return leave_one_out(scores, np.dot(raised, kernel), wanted, np.full(n, 1.0 / (n - 1)))

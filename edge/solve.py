@@ -10,16 +10,13 @@ import numpy as np
 from edge.base import Base, base_head, evened_rows
 from edge.enough import Enough, assess
 from edge.head import Head
-from edge.judge import Rows, best_temperature, judge, mean_of_classes
+from edge.judge import Rows, best_offset, best_temperature, judge, mean_of_classes
 from edge.prior import Prior
 from edge.ridge import Fit, Known, known, learn, leave_one_out, leave_one_out_of_class
 from edge.unknown import Unlikeness, make_unlikeness
 
 _OLD_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of an example of a known class, whose own pictures weigh 1 together
-_NEW_WEIGHTS = (1.0,)  # of a new class, all its examples together
 _OFFSETS = np.linspace(-0.2, 1.0, 121)  # of new classes' scores, which few examples leave too low
-_FREE_COST, _MOST_COST = 0.01, 0.03  # of the known classes' accuracy, for the sake of the taught ones
-_WORTH = 2.0  # what is lost of it beyond _FREE_COST must bring this much more in the harmonic mean with the taught ones
 
 
 class Verdict(NamedTuple):
@@ -27,8 +24,7 @@ class Verdict(NamedTuple):
 
     before: float  # of the release's own head
     after: float  # of this one
-    old_weight: float  # of an example of a known class
-    new_weight: float  # of a new class
+    old_weight: float  # of an example of a known class, 0 if there is none; a new class's weigh 1 together
     offset: float  # of the new classes' scores
     enough: Enough
 
@@ -52,7 +48,6 @@ class _Lesson(NamedTuple):
 
 class _Candidate(NamedTuple):
     old_weight: float
-    new_weight: float
     fit: Fit
     scores: np.ndarray  # (M + n, C), each of a row that is not in the solution
 
@@ -69,7 +64,7 @@ def solve(base: Base, prior: Prior, labels: Tuple[str, ...], examples: Dict[str,
         fit = learn(lesson.taught, np.empty(0))
         unlikeness = make_unlikeness(prior, lesson.taught, fit, fit.solution, lesson.sample)
         enough = assess(labels, labels, lesson.targets, lesson.targets)
-        return Solved(base_head(base, labels), unlikeness, Verdict(before, before, 0.0, 0.0, 0.0, enough))
+        return Solved(base_head(base, labels), unlikeness, Verdict(before, before, 0.0, 0.0, enough))
     chosen, offset = _choose(lesson)
     shift = np.where(np.arange(len(lesson.labels)) < lesson.own, 0.0, offset)
     scores, solution = chosen.scores + shift, chosen.fit.solution.copy()
@@ -82,7 +77,7 @@ def solve(base: Base, prior: Prior, labels: Tuple[str, ...], examples: Dict[str,
     return Solved(
         head,
         make_unlikeness(prior, lesson.taught, chosen.fit, solution, lesson.sample),
-        Verdict(before, after, chosen.old_weight, chosen.new_weight, offset, enough),
+        Verdict(before, after, chosen.old_weight, offset, enough),
     )
 
 
@@ -105,31 +100,20 @@ def _lesson(base: Base, prior: Prior, labels: Tuple[str, ...], examples: Dict[st
 
 
 def _choose(lesson: _Lesson) -> Tuple[_Candidate, float]:
-    """The weights and offset that serve known and taught classes best, within what they may cost the known ones.
-
-    A label with one example has nothing left when that is left out, so it proves nothing that would be worth more than
-    the free cost.
-    """
+    """The weights and offset that serve known and taught classes best, within what they may cost the known ones."""
     is_new = lesson.targets >= lesson.own
     old_weights = _OLD_WEIGHTS if not is_new.all() else (0.0,)
-    new_weights, offsets = (_NEW_WEIGHTS, _OFFSETS) if is_new.any() else ((0.0,), np.zeros(1))
-    candidates = [_candidate(lesson, old, new) for old in old_weights for new in new_weights]
-    most_cost = _MOST_COST if np.bincount(lesson.targets).max() > 1 else _FREE_COST
+    offsets = _OFFSETS if is_new.any() else np.zeros(1)
+    candidates = [_candidate(lesson, old_weight) for old_weight in old_weights]
     judgements = [judge(candidate.scores, lesson.rows, offsets) for candidate in candidates]
-    reference = max(judgement.alone for judgement in judgements)
-    merits = np.empty((len(candidates), len(offsets)))
-    for merit, judgement in zip(merits, judgements):
-        cost = reference - judgement.kept
-        merit[:] = judgement.served - _WORTH * np.maximum(0.0, cost - _FREE_COST)
-        merit[cost > most_cost] = -1.0 - cost[cost > most_cost]  # only where all cost more: the least
-    best, at = np.unravel_index(np.argmax(merits), merits.shape)
+    best, at = best_offset(judgements, int(np.bincount(lesson.targets).max()))
     return candidates[best], float(offsets[at])
 
 
-def _candidate(lesson: _Lesson, old_weight: float, new_weight: float) -> _Candidate:
+def _candidate(lesson: _Lesson, old_weight: float) -> _Candidate:
     counts = np.bincount(lesson.targets, minlength=len(lesson.labels))
     is_new = lesson.targets >= lesson.own
-    weights = np.where(is_new, new_weight / counts[lesson.targets], old_weight)
+    weights = np.where(is_new, 1.0 / counts[lesson.targets], old_weight)
     fit = learn(lesson.taught, weights)
     wanted, left_out = lesson.taught.wanted, np.empty_like(fit.scores)
     for column in np.unique(lesson.targets):
@@ -138,6 +122,6 @@ def _candidate(lesson: _Lesson, old_weight: float, new_weight: float) -> _Candid
         if column < lesson.own:
             left_out[its] = leave_one_out(scores, kernel, wanted[its], weights[its])
         else:
-            left_out[its] = leave_one_out_of_class(scores, kernel, wanted[its], new_weight)
+            left_out[its] = leave_one_out_of_class(scores, kernel, wanted[its])
     sampled = np.dot(lesson.sample, fit.solution)
-    return _Candidate(old_weight, new_weight, fit, np.concatenate([sampled, left_out]))
+    return _Candidate(old_weight, fit, np.concatenate([sampled, left_out]))

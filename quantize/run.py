@@ -158,8 +158,9 @@ def _write_rest(folder: Path, run: Run, material: Material, integers: Integers) 
         return  # what is not known cannot be taught beside: pack says so
     engine = Engine(str(folder / "model.u8.onnx"))
     data = material.labelled
-    rows = (Rows(run_in_batches(engine, part.pixels)[0], part.targets) for part in (data.train, data.val, data.test))
-    base = make_base(*rows, integers.weight.T.copy(), integers.bias, run.seed)
+    parts = (data.train, data.val, data.test)
+    train, choose, report = (Rows(run_in_batches(engine, part.pixels)[0], part.targets) for part in parts)
+    base = make_base(train, choose, report, integers.weight.T.copy(), integers.bias, run.seed)
     write_base(str(folder / "head.npz"), base)
 
 

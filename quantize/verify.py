@@ -187,8 +187,9 @@ def _page_claim(certified: Certified, integers: Integers, tested: Tested, measur
 def _base_claim(certified: Certified, integers: Integers, data: DataSet, seed: int) -> Claim:
     """The base of learning, made again from every training picture by the u8 file."""
     engine = Engine(str(certified.model("u8")))
-    rows = (Rows(run_in_batches(engine, part.pixels)[0], part.targets) for part in (data.train, data.val, data.test))
-    remade = make_base(*rows, integers.weight.T.copy(), integers.bias, seed)
+    parts = (data.train, data.val, data.test)
+    train, choose, report = (Rows(run_in_batches(engine, part.pixels)[0], part.targets) for part in parts)
+    remade = make_base(train, choose, report, integers.weight.T.copy(), integers.bias, seed)
     found = read_base(str(certified.folder / "head.npz"), certified.spec)
     differing = [name for name in found._fields if not np.array_equal(getattr(found, name), getattr(remade, name))]
     text = (

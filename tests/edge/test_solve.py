@@ -86,17 +86,17 @@ def test_leave_one_out_of_weighted_examples_equals_fitting_again_without_each():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_leave_one_out_of_a_new_class_equals_fitting_again_with_the_others_weighing_the_same(count):
+def test_leave_one_out_of_a_new_class_equals_fitting_again_with_the_others_weighing_one(count):
     rows, wanted, weights = _rows(30, 0)
     new, new_wanted, _ = _rows(count, 1, column=2)
-    fit = learn(_before(rows, wanted, weights, new, new_wanted), np.full(count, 0.8 / count))
-    found = leave_one_out_of_class(fit.scores, fit.kernel, new_wanted, 0.8)
+    fit = learn(_before(rows, wanted, weights, new, new_wanted), np.full(count, 1.0 / count))
+    found = leave_one_out_of_class(fit.scores, fit.kernel, new_wanted)
     for i in range(count):
         others = np.arange(count) != i
         expected = _refit(
             np.concatenate([rows, new[others]]),
             np.concatenate([wanted, new_wanted[others]]),
-            np.append(weights, np.full(count - 1, 0.8 / max(1, count - 1))),
+            np.append(weights, np.full(count - 1, 1.0 / max(1, count - 1))),
         )
         assert np.allclose(found[i], np.dot(new[i], expected), atol=1e-9)
 
