@@ -19,7 +19,7 @@ FALSE_ALARMS = 0.05  # of pictures of known classes, unless another share is ask
 class Unlikeness(NamedTuple):
     """After n examples. Made anew by every pass, since a class that was taught is unknown no longer."""
 
-    inverse: np.ndarray  # (D + 1, D + 1) of the prior
+    inverse: np.ndarray  # (D + 1, D + 1) float32, of the prior: read for every frame
     spread: np.ndarray  # (D + 1, n) of the examples
     middle: np.ndarray  # (n, n)
     solution: np.ndarray  # (D + 1, C), offsets included
@@ -32,13 +32,14 @@ def make_unlikeness(prior: Prior, taught: Known, fit: Fit, solution: np.ndarray,
     """solution: (D + 1, C) of `fit` with the offsets; sample: (M, D + 1), the rows of `choose`."""
     far = np.sqrt(_left(prior.leverage, np.dot(sample, taught.spread), fit.middle))
     sure = np.dot(sample, solution).max(axis=1)
-    found = Unlikeness(prior.inverse, taught.spread, fit.middle, solution, _spread(far), _spread(sure), np.empty(0))
+    inverse = prior.inverse.astype(np.float32)
+    found = Unlikeness(inverse, taught.spread, fit.middle, solution, _spread(far), _spread(sure), np.empty(0))
     return found._replace(ordinary=np.sort(_sum(found, far, sure)))
 
 
 def unlikeness(known: Unlikeness, evened: np.ndarray) -> np.ndarray:
-    """evened: (N, D) as edge.head.even gives features. Returns (N,) float64, higher for what is less like any class."""
-    rows = np.concatenate([evened, np.ones((len(evened), 1))], axis=1)
+    """evened: (N, D) float32 as edge.head.even gives them. Returns (N,) float64, higher for what is less like any class."""
+    rows = np.concatenate([evened, np.ones((len(evened), 1), np.float32)], axis=1)
     far = np.sqrt(_left(leverage(known.inverse, rows), np.dot(rows, known.spread), known.middle))
     return _sum(known, far, np.dot(rows, known.solution).max(axis=1))
 
