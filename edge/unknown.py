@@ -38,7 +38,7 @@ def make_unlikeness(prior: Prior, taught: Known, fit: Fit, solution: np.ndarray,
 
 
 def unlikeness(known: Unlikeness, evened: np.ndarray) -> np.ndarray:
-    """evened: (N, D) float32 as edge.head.even gives them. Returns (N,) float64, higher for what is less like any class."""
+    """evened: (N, D) float32 as edge.head.even gives them. Returns (N,) float64, higher for what is less known."""
     rows = np.concatenate([evened, np.ones((len(evened), 1), np.float32)], axis=1)
     far = np.sqrt(_left(leverage(known.inverse, rows), np.dot(rows, known.spread), known.middle))
     return _sum(known, far, np.dot(rows, known.solution).max(axis=1))
