@@ -86,6 +86,9 @@ def _add_learning(add, common):
     run.add_argument("source", help="a camera (0, /dev/video1), a film, a picture or a folder of pictures")
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
+    run.add_argument(
+        "--false-alarms", type=_share, default=0.05, metavar="SHARE", help="of known things called unknown; 0: none"
+    )
     run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
     run.add_argument(
         "--teach",
@@ -152,6 +155,13 @@ def _add_learned(parts, common):
         "file", help="the file that `learned export` wrote"
     )
     add("check", "Whether all of it is there and sound; prints the head's hash.", "learned check")
+
+
+def _share(text):
+    share = float(text)
+    if not 0 <= share < 1:
+        raise ValueError(text)
+    return share
 
 
 def _add_installing(add):

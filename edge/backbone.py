@@ -9,6 +9,7 @@ from edge.base import Base, encode, read_base
 from edge.contract.spec import ModelSpec
 from edge.engine import Engine, run_in_batches
 from edge.look import Look, apply_look
+from edge.prior import Prior, make_prior
 from edge.release import Release
 
 
@@ -17,6 +18,7 @@ class Backbone(NamedTuple):
     spec: ModelSpec
     engine: Engine
     base: Base
+    prior: Prior  # of the base
     key: str  # see backbone_key
 
 
@@ -25,7 +27,7 @@ def open_backbone(release: Release, threads: int = 1) -> Backbone:
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
     key = backbone_key(release.backbone(), base.step)
-    return Backbone(release.labels, spec, Engine(release.file("model.u8.onnx"), threads), base, key)
+    return Backbone(release.labels, spec, Engine(release.file("model.u8.onnx"), threads), base, make_prior(base), key)
 
 
 def backbone_key(model_sha256: str, step: np.ndarray) -> str:

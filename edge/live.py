@@ -14,6 +14,7 @@ from edge.pictures import Picture
 from edge.recall import recall
 from edge.sources import Frame
 from edge.store import Store
+from edge.unknown import FALSE_ALARMS
 
 MOST_LABELS = 9  # keys 1 to 9
 
@@ -28,9 +29,13 @@ class LiveTeacher:
         labels: Sequence[str],
         keep_pictures: bool,
         person: str,
+        false_alarms: float = FALSE_ALARMS,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """labels: at most 9, or none for the release's own first nine. Raises UsageError for others."""
+        """labels: at most 9, or none for the release's own first nine; false_alarms: as for Classifier.
+
+        Raises UsageError for other labels.
+        """
         if len(labels) > MOST_LABELS:
             raise UsageError(
                 "{} labels".format(len(labels)), "at most {}, a key each".format(MOST_LABELS), "name fewer"
@@ -43,7 +48,8 @@ class LiveTeacher:
         self._clock = clock
         self._noticer = Noticer()
         self._lessons: List[List[int]] = []  # ids of the examples of each, newest last
-        self._classifier = Classifier(backbone, recall(backbone, store))
+        self._false_alarms = false_alarms
+        self._classifier = self._made()
 
     def classify(self, frame: object) -> Prediction:
         """As Classifier.classify, by what has been taught up to now."""
@@ -90,4 +96,7 @@ class LiveTeacher:
         return "example {} taken back".format(ids[0])
 
     def _recall(self) -> None:
-        self._classifier = Classifier(self._backbone, recall(self._backbone, self._store))
+        self._classifier = self._made()
+
+    def _made(self) -> Classifier:
+        return Classifier(self._backbone, recall(self._backbone, self._store), self._false_alarms)

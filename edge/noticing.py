@@ -44,10 +44,10 @@ class Noticer:
         """What the frame completes: the first time that a scene has been steady for long enough."""
         noticed = _noticed(frame, result)
         kind = ""
-        if noticed.score >= SURE:
-            kind = "label " + noticed.label
-        elif noticed.is_question:
+        if noticed.is_question:
             kind = "?"
+        elif noticed.score >= SURE:
+            kind = "label " + noticed.label
         if kind != self._kind:
             self._kind, self._since_ns, self._frames, self._best = kind, frame.captured_ns, 0, noticed
         if not kind or self._best is None:  # neither, or told already
@@ -100,4 +100,6 @@ def confirm(
 
 def _noticed(frame: Frame, result: FrameResult) -> Noticed:
     rival, second = result.top[1]  # a release has at least two labels
-    return Noticed(frame, result.score <= DOUBTFUL, result.label, rival, result.score, result.score - second)
+    return Noticed(
+        frame, result.unknown or result.score <= DOUBTFUL, result.label, rival, result.score, result.score - second
+    )

@@ -13,12 +13,14 @@ from edge.look import Look, identity
 from edge.preprocess import decode_bytes, prepare
 from edge.solve import Verdict, solve
 from edge.store import Key, Store
+from edge.unknown import Unlikeness
 
 
 class Recalled(NamedTuple):
     key: Key
     look: Look
     head: Head
+    unlikeness: Unlikeness
     verdict: Verdict
     solve_ms: float
 
@@ -32,8 +34,8 @@ def recall(backbone: Backbone, store: Store) -> Recalled:
     key = key_of(backbone, look)
     _code_pictures(backbone, store, look, key)
     started = time.perf_counter()
-    head, verdict = solve(backbone.base, backbone.labels, store.taught(key, backbone.spec.features))
-    return Recalled(key, look, head, verdict, (time.perf_counter() - started) * 1e3)
+    solved = solve(backbone.base, backbone.prior, backbone.labels, store.taught(key, backbone.spec.features))
+    return Recalled(key, look, *solved, solve_ms=(time.perf_counter() - started) * 1e3)
 
 
 def look_in_force(backbone: Backbone, store: Store) -> Look:

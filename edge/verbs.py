@@ -159,14 +159,13 @@ def this_release() -> Any:
 
 
 def _outcome(lines: List[str], fields: dict, found: Any) -> Outcome:
-    """Adds what the board now knows and what that costs the release's own classes."""
+    """Adds what the board now knows, whether that is enough, and what it costs the release's own classes."""
+    from edge.enough import enough_fields, enough_lines
+
     verdict = found.verdict
     lines = list(lines)
     lines.append("look: {}".format(found.look))
-    for taught in verdict.taught:
-        lines.append(
-            "{}: {} examples, {:.0%} of them right when left out".format(taught.label, taught.examples, taught.accuracy)
-        )
+    lines += enough_lines(verdict.enough)
     if found.set_aside:
         lines.append("{} examples are set aside: of another look or release".format(found.set_aside))
     lines.append(
@@ -175,7 +174,7 @@ def _outcome(lines: List[str], fields: dict, found: Any) -> Outcome:
         )
     )
     fields = dict(fields, look=found.look, set_aside=found.set_aside, solve_ms=round(found.solve_ms, 3))
-    fields["verdict"] = dict(verdict._asdict(), taught=[dict(t._asdict()) for t in verdict.taught])
+    fields["verdict"] = dict(verdict._asdict(), enough=enough_fields(verdict.enough))
     return Outcome(tuple(lines), fields)
 
 

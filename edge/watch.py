@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional, Tuple
 
 from edge.board import Board
 from edge.contract.errors import UsageError
-from edge.contract.results import FrameResult, Outcome, result_to_dict
+from edge.contract.results import FrameResult, Outcome, answer, result_to_dict
 from edge.verbs import open_learned, this_release
 
 _STANDARD_INPUT = 0  # also where a service has closed it
@@ -34,9 +34,9 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
                 tally.add(result)
                 if options.json:
                     print_line(json.dumps(dict(result_to_dict(result), name=frame.name)))
-                elif result.label != last:
+                elif answer(result) != last:
                     print_line(_sentence(frame, result))
-                last = result.label
+                last = answer(result)
                 notice(frame, result)
                 going = show(frame.image, result)
                 for key in sorted(set(pressed())):  # held down, a key repeats
@@ -64,7 +64,9 @@ def _classifier(
         from edge.classifier import open_classifier
 
         with open_learned(board) as store:
-            classifier = open_classifier(this_release(), store, use_look=not options.no_look)
+            classifier = open_classifier(
+                this_release(), store, use_look=not options.no_look, false_alarms=options.false_alarms
+            )
         return classifier.classify, lambda key, frame, result: None, lambda frame, result: None
     if options.no_look:
         raise UsageError("--no-look with --teach or --notice", "this camera's pictures", "leave one of them out")
@@ -73,7 +75,9 @@ def _classifier(
 
     store = stack.enter_context(open_learned(board))
     labels = options.teach or ()
-    teacher = LiveTeacher(open_backbone(this_release()), store, labels, options.keep_pictures, options.person)
+    teacher = LiveTeacher(
+        open_backbone(this_release()), store, labels, options.keep_pictures, options.person, options.false_alarms
+    )
 
     def say(line: Optional[str]) -> None:
         if line:
@@ -128,4 +132,4 @@ def _no_keys() -> str:
 
 
 def _sentence(frame: Any, result: FrameResult) -> str:
-    return "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, result.label, result.score, frame.name).rstrip()
+    return "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, answer(result), result.score, frame.name).rstrip()

@@ -26,11 +26,21 @@ DESK = {
     "flash": ["archive", "target", "trust", "set_aside"],
     "status": ["target"],
     "rollback": ["target"],
-    "bench": ["name", "runs", "quick", "out", "python36"],
+    "bench": ["name", "runs", "data", "quick", "out", "python36"],
     "demo": ["out", "seed"],
 }
 BOARD = {
-    "run": ["source", "--out", "--show", "--no-look", "--teach", "--notice", "--keep-pictures", "--person"],
+    "run": [
+        "source",
+        "--out",
+        "--show",
+        "--no-look",
+        "--false-alarms",
+        "--teach",
+        "--notice",
+        "--keep-pictures",
+        "--person",
+    ],
     "teach": ["pictures", "--label", "--keep-pictures", "--person"],
     "fit": ["pictures", "--labelled"],
     "forget": ["--last", "--label", "--person", "--id", "--look", "--noticed", "--everything"],

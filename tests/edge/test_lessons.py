@@ -59,7 +59,7 @@ def _bits(backbone, store):
 def test_a_taught_class_is_named_by_the_classifier(backbone, store):
     report = _teach(backbone, store, "Z", 10)
     assert report.new_class and len(report.ids) == 10
-    assert report.learned.verdict.taught[0].label == "Z"
+    assert report.learned.verdict.enough.classes[0].label == "Z"
     classifier = Classifier(backbone, recall(backbone, store))
     assert classifier.labels == KNOWN + ("Z",)
     said = [classifier.classify(image) for image in draw("Z", 30, 4)]

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 from release_maker import new_board, signed_manifest, small_files, zip_bytes
 
-from edge.base import make_base, write_base
+from edge.base import Rows, make_base, write_base
 from edge.engine import Engine
 from edge.install import install
 
@@ -32,7 +32,8 @@ def write_tiny_base(model, path):
     features, _ = Engine(model).run(pixels)
     rows = np.concatenate([features, np.ones((60, 1), np.float32)], axis=1)
     fitted = np.linalg.lstsq(rows, np.eye(2)[targets] * 8, rcond=None)[0]
-    base = make_base(features[::2], targets[::2], features[1::2], targets[1::2], fitted[:-1], fitted[-1], seed=0)
+    parts = [Rows(features[start::3], targets[start::3]) for start in range(3)]
+    base = make_base(*parts, weights=fitted[:-1], bias=fitted[-1], seed=0)
     write_base(path, base)
 
 
