@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.backbone import Backbone, codes_of, features_of, open_backbone
+from edge.backbone import Backbone, features_of, open_backbone
+from edge.base import encode
 from edge.head import Head, probabilities
 from edge.look import identity
 from edge.noticing import DOUBTFUL, SURE
@@ -63,7 +64,7 @@ class Pictures:
             seen = [prepare(decode_bytes(archive.read(name), name), backbone.spec) for name in names]
         pixels = np.stack(seen)
         self.features = features_of(backbone, pixels)
-        self.codes = codes_of(backbone, pixels, identity(backbone.spec.channels))
+        self.codes = encode(self.features, backbone.base.step)
         self.is_test = np.array([name.split("/")[-3] == "test" for name in names])
         self.labels = np.array([name.split("/")[-2] for name in names])
         self.is_new = ~np.isin(self.labels, backbone.labels)

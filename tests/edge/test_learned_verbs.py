@@ -10,6 +10,12 @@ import numpy as np
 import pytest
 from tiny_board import on_board, stripes, tiny_board
 
+from edge.backbone import open_backbone
+from edge.noticing import Noticed, keep_noticed
+from edge.release import open_release
+from edge.sources import Frame
+from edge.store import open_store
+
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
@@ -77,6 +83,25 @@ def test_what_cannot_be_is_said_in_one_line(root, tmp_path, arguments, said):
     code, answer = on_board(root, *[argument.format(tmp_path) for argument in arguments])
     assert code == 1
     assert said in answer["error"]["found"] and "\n" not in answer["error"]["found"]
+
+
+def test_what_was_noticed_is_listed_shown_and_confirmed(root, tmp_path):
+    frame = Frame(7, 0, np.full((16, 16, 3), 120, np.uint8), "camera 0")
+    backbone = open_backbone(open_release(os.path.realpath(os.path.join(root, "current"))))
+    with open_store(os.path.join(root, "personal", "learned.sqlite")) as store:
+        keep_noticed(backbone, store, Noticed(frame, True, "cat", "dog", 0.5, 0.1), True, 0.0)
+        keep_noticed(backbone, store, Noticed(frame, False, "dog", "cat", 0.95, 0.9), False, 0.0)
+    rows = _done(root, "learned", "noticed", "--out", tmp_path)["noticed"]
+    assert [(row["question"], row["label"], row["source"]) for row in rows] == [
+        (True, "cat", "camera 0 frame 7"),
+        (False, "dog", "camera 0 frame 7"),
+    ]
+    assert cv2.imread(str(tmp_path / "{}.png".format(rows[0]["id"]))).shape == (8, 8, 3)
+    code, refused = on_board(root, "learned", "confirm", rows[0]["id"])
+    assert (code, refused["error"]["remedy"]) == (1, "add --label")
+    assert _done(root, "learned", "confirm", rows[0]["id"], "--label", "wall")["labels"] == ["wall"]
+    assert _done(root, "learned", "confirm", rows[1]["id"])["labels"] == ["dog"]
+    assert [row["label"] for row in _done(root, "learned")["examples"]] == ["wall", "dog"]
 
 
 def test_a_picture_that_rots_is_found_by_check(root, pictures):
