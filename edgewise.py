@@ -41,7 +41,7 @@ BOARD = {  # run by the board's own runtime: python3 -m edge VERB
     "teach": "Teach a label from pictures.",
     "fit": "Fit the camera's look from a few pictures.",
     "forget": "Take back what was taught.",
-    "learned": "List what was taught.",
+    "learned": "List, show, undo, export, import or check what was taught.",
 }
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bench.int8 import FULL, NAME, QUICK, Int8Bench
-from bench.rows import as_fields, markdown
+from bench import int8, learning
+from bench.rows import Row, as_fields, markdown
 from edge.contract.errors import UsageError
 from edge.contract.results import Outcome
 
@@ -17,31 +17,43 @@ _PYTHON36 = Path(__file__).resolve().parents[1] / ".venv36" / "bin" / "python"  
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="What is measured: int8.")],
+    name: Annotated[str, typer.Argument(help="What is measured: int8 or learning.")],
     progress: Callable[[str, int, int], None],
-    runs: Annotated[Path, typer.Option(help="Finished run folders, as scripts/int8_runs leaves them.")] = Path("runs"),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer pictures, one seed: two minutes.")] = False,
-    out: Annotated[Path, typer.Option(help="Where int8.json and int8.md are written, row by row.")] = Path("bench-out"),
+    runs: Annotated[Path, typer.Option(help="Finished run folders, as scripts/NAME_runs.py leaves them.")] = Path(
+        "runs"
+    ),
+    data: Annotated[Path, typer.Option(help="For learning: the data sets' folders.")] = Path("data"),
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer pictures, seeds or draws: two minutes.")] = False,
+    out: Annotated[Path, typer.Option(help="Where NAME.json and NAME.md are written, row by row.")] = Path("bench-out"),
     python36: Annotated[
         Path | None, typer.Option(envvar="PYTHON36", help="A Python 3.6 with the packages of constraints/py36.txt.")
     ] = None,
 ) -> Outcome:
-    """Measure the claims about INT8 beside the public tools: accuracy, agreement, latency, exactness.
+    """Measure the claims beside the public tools. int8: accuracy, agreement, latency, exactness. learning: new classes
+    from a few examples, what is unknown, calibration, the time of a pass.
 
     A tool that is not installed or does not work has its failing command in the table; `scripts/setup bench` installs
     them. A claim that does not hold is printed like any other.
 
-    Example: edgewise bench int8 --runs runs
+    Examples: edgewise bench int8 --runs runs; edgewise bench learning --runs runs --data data
     """
-    if name != NAME:
-        raise UsageError(f"the bench {name!r}", NAME, f"run `edgewise bench {NAME}`")
-    words = ["edgewise", "bench", name, "--runs", str(runs), *(["--quick"] if quick else [])]
-    measuring = Int8Bench(runs, out, QUICK if quick else FULL, shlex.join(words), progress)
-    rows = measuring.measure(python36 or _find_python36())
-    lines = markdown(measuring.machine, rows).splitlines()
+    words = ["edgewise", "bench", name, "--runs", str(runs)]
+    words += ["--data", str(data)] if name == learning.NAME else []
+    command = shlex.join([*words, *(["--quick"] if quick else [])])
+    measured: tuple[dict[str, str], list[Row]]
+    if name == int8.NAME:
+        int8_bench = int8.Int8Bench(runs, out, int8.QUICK if quick else int8.FULL, command, progress)
+        measured = int8_bench.machine, int8_bench.measure(python36 or _find_python36())
+    elif name == learning.NAME:
+        settings = learning.QUICK if quick else learning.FULL
+        learning_bench = learning.LearningBench(runs, data, out, settings, command, progress)
+        measured = learning_bench.machine, learning_bench.measure()
+    else:
+        raise UsageError(f"the bench {name!r}", f"{int8.NAME} or {learning.NAME}", f"run `edgewise bench {int8.NAME}`")
+    lines = markdown(*measured).splitlines()
     if quick:
-        lines.insert(0, "Quick: fewer pictures and one seed; not the figures to quote.")
-    return Outcome(tuple(lines), as_fields(measuring.machine, rows))
+        lines.insert(0, "Quick: fewer pictures, seeds or draws; not the figures to quote.")
+    return Outcome(tuple(lines), as_fields(*measured))
 
 
 def _find_python36() -> Path | None:

@@ -37,9 +37,11 @@ def flash(
     trust: Path | None,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
+    set_aside: bool = False,
 ) -> FlashReport:
     """Installs `archive` on the board. `trust`, a public key file, is needed at first contact; the desk checks with it.
 
+    set_aside: go on where a new network cannot use what the board has learnt; else that is a BoardError that says what.
     Raises UsageError for a bad target or a missing `trust`, InputError for a file that cannot be read, TrustError,
     FormatError or GateError for an archive that is refused, BoardError for a board that cannot take it. The board then
     runs what it ran before.
@@ -58,7 +60,8 @@ def flash(
         absent = board.run(runtime, "missing", *(str(board.path(_INCOMING) / n) for n in (MANIFEST, SIGNATURE)))
         with Archive(str(archive), _only(manifest_data, signature)) as release:
             partial_bytes, objects = _send(board, release, set(absent["missing"]), progress)
-            answer = board.run(runtime, "install", str(board.path(_INCOMING) / f"{release.release}.edge"))
+            partial = str(board.path(_INCOMING) / f"{release.release}.edge")
+            answer = board.run(runtime, "install", partial, *(["--set-aside"] if set_aside else []))
             total = sum(entry.size_bytes for entry in release.manifest.files.values())
     finally:
         _clear(board)

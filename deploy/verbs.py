@@ -55,12 +55,18 @@ def flash(
     target: Target,
     progress: Progress,
     trust: Annotated[Path | None, typer.Option(help="The public key, NAME.pub: needed at first contact.")] = None,
+    set_aside: Annotated[bool, typer.Option("--set-aside", help="Also where that sets aside what was learnt.")] = False,
 ) -> Outcome:
     """Install a release on a board: only what it lacks is sent, and it runs its golden vectors before it switches.
 
+    What the board has learnt goes along if the network is the same, or if its pictures were kept. Else the board says
+    what it would set aside, and nothing is changed; with --set-aside it goes on.
+
     Example: edgewise flash digits-1.edge local:board --trust mine.pub
     """
-    done = flashing.flash(archive, target, trust, lambda sent, total: progress("bytes", sent, total))
+    done = flashing.flash(
+        archive, target, trust, lambda sent, total: progress("bytes", sent, total), set_aside=set_aside
+    )
     lines = (
         f"{done.release} is {done.state} on {target}",
         f"{done.bytes_sent:,} bytes sent of {done.bytes_in_release:,}, {done.seconds:.1f} s",

@@ -63,26 +63,50 @@ def _parser():
     parser = argparse.ArgumentParser(prog="edgewise", description="edgewise on this board")
     parser.add_argument("--board", required=True, metavar="ROOT", help=argparse.SUPPRESS)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="JSON on stdout, text on stderr")
-    common.add_argument("--debug", action="store_true", help="show where an error comes from")
+    # Suppressed, or a part's own default would undo what was given before the part's name
+    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="JSON on stdout, text on stderr")
+    common.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="show where an error comes from"
+    )
+    parser.set_defaults(json=False, debug=False)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     verbs.required = True
     add = lambda name, text, **more: verbs.add_parser(name, help=text, description=text, parents=[common], **more)  # noqa: E731
-    _add_learning(add)
+    _add_learning(add, common)
     _add_installing(add)
     return parser
 
 
-def _add_learning(add):
-    run = add("run", "Classify a camera, a film or a folder of pictures.", epilog=_EXAMPLE.format("run 0 --show"))
+def _add_learning(add, common):
+    run = add(
+        "run",
+        "Classify a camera, a film or a folder of pictures.",
+        epilog=_EXAMPLE.format("run 0 --show --teach cup pen"),
+    )
     run.add_argument("source", help="a camera (0, /dev/video1), a film, a picture or a folder of pictures")
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
+    run.add_argument(
+        "--false-alarms", type=_share, default=0.05, metavar="SHARE", help="of known things called unknown; 0: none"
+    )
     run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
+    run.add_argument(
+        "--teach",
+        nargs="*",
+        metavar="LABEL",
+        help="teach by keys what is in view: 1 to 9 for these labels (the release's own, if none is named), y for the"
+        " name shown, u to take the last back",
+    )
+    run.add_argument("--notice", action="store_true", help="keep steady scenes as evidence and questions for later")
+    run.add_argument("--keep-pictures", action="store_true", help="with --teach or --notice: keep pictures, too")
+    run.add_argument("--person", default="", help="with --teach: who teaches")
     teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
     teach.add_argument("--label", required=True, help="what they show: a new class, or one that is known")
-    teach.add_argument("--keep-pictures", action="store_true", help="keep them, so that a new look can read them again")
+    teach.add_argument(
+        "--keep-pictures", action="store_true", help="keep them, for a new look or network to read again"
+    )
+    teach.add_argument("--person", default="", help="who teaches, so that `forget --person` can take it back")
     fit = add("fit", "Fit the camera's look from a few of its pictures.", epilog=_EXAMPLE.format("fit snapshots/"))
     fit.add_argument("pictures", nargs="+", help="pictures of different things, or folders of them")
     fit.add_argument("--labelled", action="store_true", help="each picture's folder is its label")
@@ -90,10 +114,54 @@ def _add_learning(add):
     which = forget.add_mutually_exclusive_group(required=True)
     which.add_argument("--last", action="store_true", help="the last lesson")
     which.add_argument("--label", help="every example of a label")
+    which.add_argument("--person", help="all that a person taught")
     which.add_argument("--id", type=int, nargs="+", help="examples, by the numbers that `learned` lists")
     which.add_argument("--look", action="store_true", help="the camera's look")
+    which.add_argument("--noticed", action="store_true", help="all that `run --notice` noticed")
     which.add_argument("--everything", action="store_true", help="all examples and looks")
-    add("learned", "List what was taught, and what it does.", epilog=_EXAMPLE.format("learned"))
+    learned = add(
+        "learned", "List, show, undo, export, import or check what was taught.", epilog=_EXAMPLE.format("learned")
+    )
+    learned.set_defaults(person=None)
+    _add_learned(learned.add_subparsers(dest="part", metavar="PART"), common)
+
+
+def _add_learned(parts, common):
+    def add(name, text, example):
+        made = parts.add_parser(name, help=text, description=text, parents=[common], epilog=_EXAMPLE.format(example))
+        return made.add_argument
+
+    add("list", "Every example and look; without a part, this one.", "learned list --person Ada")(
+        "--person", help="only what this person taught"
+    )
+    option = add("show", "All that is kept of one example.", "learned show 12 --out cup.png")
+    option("id", type=int, help="the number that `learned` lists")
+    option("--out", metavar="PNG", help="write its picture, if it was kept, as the network saw it")
+    add("undo", "Take the newest lesson back, or go back to an earlier one.", "learned undo 3")(
+        "lesson", type=int, nargs="?", help="go back to how it was after this lesson; 0: before the first"
+    )
+    option = add(
+        "noticed", "What `run --notice` noticed, the most telling question first.", "learned noticed --out ask/"
+    )
+    option("--out", metavar="FOLDER", help="write the pictures that were kept there, each by its number")
+    option = add("confirm", "Make examples of what was noticed.", "learned confirm 3 4 --label cup")
+    option("ids", type=int, nargs="+", metavar="ID", help="numbers that `learned noticed` lists")
+    option("--label", help="what they show; without it, what the network was sure of")
+    option("--person", default="", help="who says so")
+    add("export", "Write everything learnt into one file.", "learned export mine.learned")(
+        "file", help="the file to write"
+    )
+    add("import", "Add what such a file holds: all of it or nothing.", "learned import mine.learned")(
+        "file", help="the file that `learned export` wrote"
+    )
+    add("check", "Whether all of it is there and sound; prints the head's hash.", "learned check")
+
+
+def _share(text):
+    share = float(text)
+    if not 0 <= share < 1:
+        raise ValueError(text)
+    return share
 
 
 def _add_installing(add):
@@ -107,6 +175,8 @@ def _add_installing(add):
         verb = add(name, text)
         for place in places:
             verb.add_argument(place)
+        if name == "install":
+            verb.add_argument("--set-aside", action="store_true", help="also where that sets aside what was learnt")
 
 
 def _report(error: Exception, as_json: bool) -> int:

@@ -9,6 +9,7 @@ from edge.base import Base, encode, read_base
 from edge.contract.spec import ModelSpec
 from edge.engine import Engine, run_in_batches
 from edge.look import Look, apply_look
+from edge.prior import Prior, make_prior
 from edge.release import Release
 
 
@@ -17,15 +18,21 @@ class Backbone(NamedTuple):
     spec: ModelSpec
     engine: Engine
     base: Base
-    key: str  # hex sha256 of what codes depend on: the network and the steps of the code
+    prior: Prior  # of the base
+    key: str  # see backbone_key
 
 
 def open_backbone(release: Release, threads: int = 1) -> Backbone:
     """Loads the network and head.npz of `release`. Raises FormatError."""
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
-    key = hashlib.sha256(release.backbone().encode("ascii") + base.step.tobytes()).hexdigest()
-    return Backbone(release.labels, spec, Engine(release.file("model.u8.onnx"), threads), base, key)
+    key = backbone_key(release.backbone(), base.step)
+    return Backbone(release.labels, spec, Engine(release.file("model.u8.onnx"), threads), base, make_prior(base), key)
+
+
+def backbone_key(model_sha256: str, step: np.ndarray) -> str:
+    """What codes depend on: hex sha256 of the hash of the model's file and of the steps, (D,) float32."""
+    return hashlib.sha256(model_sha256.encode("ascii") + step.tobytes()).hexdigest()
 
 
 def features_of(backbone: Backbone, pixels: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""head.npz: what the desktop hands to learning on the board, as sums over its training features and two samples.
+"""head.npz: what the desktop hands to learning on the board: sums over its training features, two held-out samples.
 
-A row is x = [c, 1]: c the features as int8 codes (see `encode`), 1 the constant. Every class weighs 1 in `gram`,
+A row is x = [c, 1]: c the evened features as int8 codes (see `encode`), 1 the constant. Every class weighs 1 in `gram`,
 however many pictures it had, so that a class taught later with five pictures is its equal.
 """
 
@@ -13,13 +13,21 @@ import numpy as np
 from edge.contract.errors import FormatError, InputError
 from edge.contract.files import write_whole
 from edge.contract.spec import ModelSpec
-from edge.head import Head
+from edge.head import Head, even
+from edge.ridge import regularised_inverse
 
 SAMPLE_BYTES = 2 << 20  # of codes in each of the two samples
-CHOOSE_ROWS = 60  # a class
-REPORT_ROWS = 200  # a class
+SAMPLE_ROWS = 200  # a class
 _HEAD_ROOM = 1.5  # new things may excite a feature more than the training pictures did
+_RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the evened features' mean energy
 _QUIET = 0.1  # a feature quieter than this part of the loudest is coded as if it were this loud
+
+
+class Rows(NamedTuple):
+    """Pictures as the INT8 network sees them."""
+
+    features: np.ndarray  # (N, D) float32
+    targets: np.ndarray  # (N,) whole numbers below C
 
 
 class Base(NamedTuple):
@@ -27,73 +35,85 @@ class Base(NamedTuple):
 
     weights: np.ndarray  # (D, C) float32: the network's own classifier, logits = features @ weights + bias
     bias: np.ndarray  # (C,) float32
-    step: np.ndarray  # (D,) float32 above 0: a feature is about its code times its step
+    step: np.ndarray  # (D,) float32 above 0: an evened feature is about its code times its step
     gram: np.ndarray  # (D + 1, D + 1) float64: sum over the classes of the mean of x x^T
     sums: np.ndarray  # (C, D + 1) float64: the mean of x of each class
-    count: np.ndarray  # (C,) int64: training pictures of each class
-    choose_codes: np.ndarray  # (M, D) int8: some of the rows that gram was made from; choices rest on them
+    penalty: np.ndarray  # () float64: what the ridge adds for every evened feature
+    choose_codes: np.ndarray  # (M, D) int8: not in gram; the board's choices rest on them
     choose_targets: np.ndarray  # (M,) int64
-    report_codes: np.ndarray  # (R, D) int8: held out; not in gram, and no choice touches them
+    report_codes: np.ndarray  # (R, D) int8: not in gram, and no choice touches them, so verdicts rest on them
     report_targets: np.ndarray  # (R,) int64
+    report_answers: np.ndarray  # (R,) int64: what the network's own classifier says of them
 
 
-def make_base(
-    train_features: np.ndarray,
-    train_targets: np.ndarray,
-    report_features: np.ndarray,
-    report_targets: np.ndarray,
-    weights: np.ndarray,
-    bias: np.ndarray,
-    seed: int,
-) -> Base:
+def make_base(train: Rows, choose: Rows, report: Rows, weights: np.ndarray, bias: np.ndarray, seed: int) -> Base:
     """The Base of a trained network.
 
-    train_features: (N, D) float32 of all training pictures, report_features: (R, D) float32 of held-out ones, both
-    from the INT8 network; targets: whole numbers below C; weights (D, C) and bias (C,): its classifier; seed: picks
-    the samples. Raises InputError for a class without training pictures, no held-out picture or no finite feature.
+    train: all training pictures; choose, report: pictures that it was not trained on, to choose by and to report on;
+    weights (D, C) and bias (C,): its classifier; seed: picks the samples. Raises InputError for a class without a
+    training picture, no held-out picture or no finite feature.
     """
     classes = weights.shape[1]
-    count = np.bincount(train_targets, minlength=classes)
-    if len(count) != classes or count.min() == 0 or len(report_features) == 0:
+    count = np.bincount(train.targets, minlength=classes)
+    if len(count) != classes or count.min() == 0 or min(len(choose.targets), len(report.targets)) == 0:
         raise InputError(
-            "{} pictures of {} classes to learn from, {} held out".format(
-                len(train_targets), np.count_nonzero(count), len(report_features)
+            "{} pictures of {} classes to learn from, {} and {} held out".format(
+                len(train.targets), np.count_nonzero(count), len(choose.targets), len(report.targets)
             ),
             "some of each of {} classes, and some held out".format(classes),
             "add pictures",
         )
-    if not (np.isfinite(train_features).all() and np.isfinite(report_features).all() and train_features.any()):
+    finite = all(np.isfinite(rows.features).all() for rows in (train, choose, report))
+    if not (finite and train.features.any()):
         raise InputError("features that are all 0 or not finite", "a network that responds", "train it again")
-    step = _steps(train_features)
-    codes = encode(train_features, step)
-    per_class = [code_sums(codes[train_targets == c]) for c in range(classes)]
+    weights, bias = np.array(weights, np.float32), np.array(bias, np.float32)
+    step = _steps(even(train.features))
+    codes = encode(train.features, step)
+    per_class = [code_sums(codes[train.targets == c]) for c in range(classes)]
     gram = np.zeros_like(per_class[0][0])
     for (class_gram, _), n in zip(per_class, count):
         gram += class_gram / n
-    chosen = _sample(train_targets, classes, CHOOSE_ROWS, codes.shape[1], np.random.RandomState(seed))
-    reported = _sample(report_targets, classes, REPORT_ROWS, codes.shape[1], np.random.RandomState(seed))
+    chosen = _sample(choose.targets, classes, codes.shape[1], np.random.RandomState(seed))
+    reported = _sample(report.targets, classes, codes.shape[1], np.random.RandomState(seed))
+    sums = np.array([class_sum / n for (_, class_sum), n in zip(per_class, count)])
+    choose_codes, choose_targets = encode(choose.features[chosen], step), np.asarray(choose.targets)[chosen]
     return Base(
-        weights=np.array(weights, np.float32),
-        bias=np.array(bias, np.float32),
+        weights=weights,
+        bias=bias,
         step=step,
         gram=gram,
-        sums=np.array([class_sum / n for (_, class_sum), n in zip(per_class, count)]),
-        count=count.astype(np.int64),
-        choose_codes=codes[chosen],
-        choose_targets=np.asarray(train_targets)[chosen].astype(np.int64),
-        report_codes=encode(report_features[reported], step),
-        report_targets=np.asarray(report_targets)[reported].astype(np.int64),
+        sums=sums,
+        penalty=_best_penalty(gram, sums, step, Rows(evened_rows(choose_codes, step), choose_targets)),
+        choose_codes=choose_codes,
+        choose_targets=choose_targets.astype(np.int64),
+        report_codes=encode(report.features[reported], step),
+        report_targets=np.asarray(report.targets)[reported].astype(np.int64),
+        report_answers=(np.dot(report.features[reported], weights) + bias).argmax(axis=1).astype(np.int64),
     )
+
+
+def _best_penalty(gram: np.ndarray, sums: np.ndarray, step: np.ndarray, choose: Rows) -> np.ndarray:
+    """The one that leaves the least squared error on the rows of `choose`, each class weighing the same."""
+    to_features = scale(step)
+    gram, moments = gram * np.outer(to_features, to_features), (sums * to_features).T
+    wanted = np.eye(len(sums))[choose.targets]
+    shares = 1.0 / np.bincount(choose.targets)[choose.targets]
+    penalties = np.array(_RIDGES) * np.diag(gram)[:-1].mean()
+    errors = []
+    for penalty in penalties:
+        missed = wanted - np.dot(choose.features, np.dot(regularised_inverse(gram, penalty), moments))
+        errors.append(np.dot(shares, (missed**2).sum(axis=1)))
+    return penalties[int(np.argmin(errors))].reshape(())
 
 
 def base_head(base: Base, labels: Tuple[str, ...]) -> Head:
     """The network's own classifier: what runs while nothing has been taught."""
-    return Head(base.weights, base.bias, labels, 1.0)
+    return Head(base.weights, base.bias, labels, 1.0, evened=False)
 
 
 def encode(features: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """features: (N, D) float32, step: (D,) float32. Returns (N, D) int8: rounded features / step within -127..127."""
-    return np.clip(np.rint(features / step), -127, 127).astype(np.int8)
+    """features: (N, D) float32, step: (D,) float32. Returns (N, D) int8: rounded, evened features / step."""
+    return np.clip(np.rint(even(features) / step), -127, 127).astype(np.int8)
 
 
 def code_sums(codes: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -103,6 +123,16 @@ def code_sums(codes: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """
     rows = with_one(codes)
     return np.dot(rows.T, rows), rows.sum(axis=0)
+
+
+def evened_rows(codes: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """codes: (N, D) int8. Returns the rows [evened features, 1] that they stand for: (N, D + 1) float64."""
+    return with_one(codes) * scale(step)
+
+
+def scale(step: np.ndarray) -> np.ndarray:
+    """(D + 1,) float64: what takes a row x = [c, 1] to evened features."""
+    return np.append(step.astype(np.float64), 1.0)
 
 
 def with_one(codes: np.ndarray) -> np.ndarray:
@@ -116,10 +146,10 @@ def _steps(features: np.ndarray) -> np.ndarray:
     return (loudest * (_HEAD_ROOM / 127)).astype(np.float32)
 
 
-def _sample(targets: np.ndarray, classes: int, rows: int, size: int, random: np.random.RandomState) -> np.ndarray:
-    """Sorted indices of at most `rows` a class and SAMPLE_BYTES of `size` bytes each, evenly over the classes."""
+def _sample(targets: np.ndarray, classes: int, size: int, random: np.random.RandomState) -> np.ndarray:
+    """Sorted indices of at most SAMPLE_ROWS a class and SAMPLE_BYTES of `size` bytes each, evenly over the classes."""
     most = max(1, SAMPLE_BYTES // size)
-    rows = max(1, min(rows, most // classes))
+    rows = max(1, min(SAMPLE_ROWS, most // classes))
     picked = np.concatenate([random.permutation(np.flatnonzero(targets == c))[:rows] for c in range(classes)])
     return np.sort(random.permutation(picked)[:most])
 
@@ -155,11 +185,12 @@ def _check(path: str, base: Base, features: int, classes: int) -> None:
         "step": (np.float32, (features,)),
         "gram": (np.float64, (features + 1, features + 1)),
         "sums": (np.float64, (classes, features + 1)),
-        "count": (np.int64, (classes,)),
+        "penalty": (np.float64, ()),
         "choose_codes": (np.int8, (chosen, features)),
         "choose_targets": (np.int64, (chosen,)),
         "report_codes": (np.int8, (reported, features)),
         "report_targets": (np.int64, (reported,)),
+        "report_answers": (np.int64, (reported,)),
     }
     for name, (dtype, shape) in forms.items():
         array = getattr(base, name)
@@ -169,9 +200,9 @@ def _check(path: str, base: Base, features: int, classes: int) -> None:
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise _bad(path, "{} holds a number that is not finite".format(name), "finite numbers")
-    if base.step.min() <= 0 or base.count.min() <= 0:
-        raise _bad(path, "a step or a count is not above 0", "positive ones")
-    for name in ("choose_targets", "report_targets"):
+    if base.step.min() <= 0 or base.penalty <= 0:
+        raise _bad(path, "a step or the penalty is not above 0", "positive ones")
+    for name in ("choose_targets", "report_targets", "report_answers"):
         targets = getattr(base, name)
         if len(targets) == 0 or targets.min() < 0 or targets.max() >= classes:
             raise _bad(path, "{} is empty or out of range".format(name), "whole numbers below {}".format(classes))

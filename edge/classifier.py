@@ -6,19 +6,23 @@ import numpy as np
 
 from edge.backbone import Backbone, features_of, open_backbone
 from edge.contract.results import Prediction
-from edge.head import probabilities
+from edge.head import even, probabilities
 from edge.look import apply_look, identity
 from edge.preprocess import prepare
 from edge.recall import Recalled, recall
 from edge.release import Release
 from edge.store import Store
+from edge.unknown import FALSE_ALARMS, threshold, unlikeness
 
 
 class Classifier:
     """A network, a look and a head, as they were when it was opened. Not for more than one thread at a time."""
 
-    def __init__(self, backbone: Backbone, recalled: Recalled) -> None:
+    def __init__(self, backbone: Backbone, recalled: Recalled, false_alarms: float = FALSE_ALARMS) -> None:
+        """false_alarms: the share of pictures of known classes that may be called unknown, 0 for never."""
         self._backbone = backbone
+        self._unlikeness = recalled.unlikeness
+        self._threshold = threshold(recalled.unlikeness, false_alarms)
         self._look = recalled.look
         self._head = recalled.head
         self.labels = recalled.head.labels
@@ -31,21 +35,25 @@ class Classifier:
         features, _ = self._backbone.engine.run(pixels)
         found = probabilities(self._head, features)[0]
         top = tuple((self.labels[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:5])
+        unknown = bool(unlikeness(self._unlikeness, even(features))[0] > self._threshold)
         inferred = time.perf_counter()
-        return Prediction(top[0][0], top[0][1], top, (prepared - started) * 1e3, (inferred - prepared) * 1e3)
+        return Prediction(top[0][0], top[0][1], top, unknown, (prepared - started) * 1e3, (inferred - prepared) * 1e3)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """pixels: (N, height, width, channels) uint8 as `prepare` gives them, N above 0. Returns (N, C) float32."""
         return probabilities(self._head, features_of(self._backbone, apply_look(pixels, self._look.table)))
 
 
-def open_classifier(release: Release, store: Store, threads: int = 1, use_look: bool = True) -> Classifier:
+def open_classifier(
+    release: Release, store: Store, threads: int = 1, use_look: bool = True, false_alarms: float = FALSE_ALARMS
+) -> Classifier:
     """Loads `release` and what `store` has for it. Raises FormatError.
 
     use_look: False for pictures that the camera did not take; the head stays what its lessons made it.
+    false_alarms: as for Classifier.
     """
     backbone = open_backbone(release, threads)
     recalled = recall(backbone, store)
     if not use_look:
         recalled = recalled._replace(look=identity(backbone.spec.channels))
-    return Classifier(backbone, recalled)
+    return Classifier(backbone, recalled, false_alarms)

@@ -12,15 +12,28 @@ class Head(NamedTuple):
     bias: np.ndarray  # (C,) float32
     labels: Tuple[str, ...]  # C of them, the release's own first, then the taught ones in sorted order
     temperature: float  # what scores are divided by before the softmax
+    evened: bool  # whether it is for features as `even` gives them, or as the network does
+
+
+def even(features: np.ndarray) -> np.ndarray:
+    """features: (N, D) floating. Returns their square roots, with their signs, at length 1 a row; same dtype.
+
+    A few loud features no longer outweigh the others, nor a bright picture a dim one: the power transform of Hu et al.
+    (2021, arXiv 2006.03806), whose length 1 is also what makes distances tell the unknown (Mueller and Hein 2025,
+    Mahalanobis++, arXiv 2505.18032).
+    """
+    roots = np.sign(features) * np.sqrt(np.abs(features))
+    lengths = np.sqrt(np.abs(features).sum(axis=1, keepdims=True))
+    return roots / np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
 def scores(head: Head, features: np.ndarray) -> np.ndarray:
-    """features: (N, D) float32. Returns (N, C) float32; the largest of a row is its label."""
-    return np.dot(features, head.weights) + head.bias
+    """features: (N, D) float32, as the network gives them. Returns (N, C) float32; a row's largest is its label."""
+    return np.dot(even(features) if head.evened else features, head.weights) + head.bias
 
 
 def probabilities(head: Head, features: np.ndarray) -> np.ndarray:
-    """features: (N, D) float32. Returns (N, C) float32, rows summing to 1."""
+    """features: (N, D) float32, as the network gives them. Returns (N, C) float32, rows summing to 1."""
     return softmax(scores(head, features) / np.float32(head.temperature))
 
 

@@ -19,6 +19,7 @@ BLOCK_BYTES = 4096  # what a file takes on disk at least, and about what its ent
 MARGIN_BYTES = 1 << 20  # for state.json, the launcher and what else writes meanwhile
 
 RunGolden = Callable[[str], object]  # of a release folder; raises GateError unless its golden vectors hold
+Refuse = Callable[[Archive], object]  # raises an EdgewiseError where the archive shall not be installed
 
 
 class InstallReport(NamedTuple):
@@ -46,11 +47,14 @@ def missing(board: Board, data: bytes, signature: bytes) -> Tuple[str, ...]:
         return tuple(sorted(_absent(board, parse_manifest(data))))
 
 
-def install(board: Board, archive_path: str, run_golden: RunGolden) -> InstallReport:
+def install(
+    board: Board, archive_path: str, run_golden: RunGolden, refuse: Refuse = lambda archive: None
+) -> InstallReport:
     """Makes the release in `archive_path` current, or leaves the board as it was.
 
-    Files that the archive leaves out must be in objects/. Raises InputError, FormatError or TrustError for an archive
-    that cannot be used, BoardError for a disk that cannot take it, GateError if its golden vectors do not hold.
+    Files that the archive leaves out must be in objects/. `refuse` is called with the verified archive before anything
+    is written. Raises what that does; InputError, FormatError or TrustError for an archive that cannot be used,
+    BoardError for a disk that cannot take it, GateError if its golden vectors do not hold.
     """
     with disk_errors(board), locked(board):
         state = _recover(board)
@@ -60,6 +64,7 @@ def install(board: Board, archive_path: str, run_golden: RunGolden) -> InstallRe
             staged = stage(state, archive.release, archive.manifest.counter)
             absent = _absent(board, archive.manifest)
             _check_fits(board, archive, absent)
+            refuse(archive)
             save_state(board, staged)
             try:
                 written_bytes = _copy(board, archive, absent)

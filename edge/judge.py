@@ -1,17 +1,19 @@
-"""How good a head would be, from leave-one-out scores: for known classes, for taught ones, for its probabilities."""
+"""How good a head would be, from scores of what it has not learnt: for known classes, taught ones, probabilities."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Sequence, Tuple
 
 import numpy as np
 
 from edge.head import softmax
 
+_FREE_COST, MOST_COST = 0.01, 0.03  # of the known classes' accuracy, for the sake of the taught ones
+_WORTH = 2.0  # what is lost of it beyond _FREE_COST must bring this much more in the harmonic mean with the taught ones
 _SOFTNESS = 0.1  # of a one-hot score: a margin of this much counts as 73 % right
 _TEMPERATURES = np.geomspace(0.02, 0.5, 24)
 
 
 class Rows(NamedTuple):
-    """What leave-one-out scores are about: sample rows of known classes first, then the examples taught."""
+    """What the scores are about: the `choose` sample of known classes first, then the examples, each left out."""
 
     targets: np.ndarray  # (N,) columns of the scores
     sampled: int  # rows of the sample
@@ -27,7 +29,7 @@ class Judgement(NamedTuple):
 
 
 def judge(scores: np.ndarray, rows: Rows, offsets: np.ndarray) -> Judgement:
-    """scores: (N, C) leave-one-out scores, offsets: (O,). Accuracies are means over classes, each weighing the same.
+    """scores: (N, C), offsets: (O,). Accuracies are means over classes, each weighing the same.
 
     Soft accuracy counts by margin, since a class of five examples has next to no wrong ones to count.
     """
@@ -42,6 +44,21 @@ def judge(scores: np.ndarray, rows: Rows, offsets: np.ndarray) -> Judgement:
         served=2 * kept_soft * taught_soft / (kept_soft + taught_soft),
         alone=float(mean_of_classes(right, rows.targets[sample])),
     )
+
+
+def best_offset(judgements: Sequence[Judgement], largest_class: int) -> Tuple[int, int]:
+    """Which of the judged scores, and which of their offsets, serves all best within what it may cost known classes.
+
+    largest_class: examples of the class that has most. A label with one example has nothing left when that is left out,
+    so it proves nothing that would be worth more than the free cost.
+    """
+    most_cost = MOST_COST if largest_class > 1 else _FREE_COST
+    reference = max(judgement.alone for judgement in judgements)
+    cost = reference - np.array([judgement.kept for judgement in judgements])
+    merits = np.array([judgement.served for judgement in judgements]) - _WORTH * np.maximum(0.0, cost - _FREE_COST)
+    merits = np.where(cost > most_cost, -1.0 - cost, merits)  # only where all cost more: the least
+    best, at = np.unravel_index(np.argmax(merits), merits.shape)
+    return int(best), int(at)
 
 
 def best_temperature(scores: np.ndarray, targets: np.ndarray) -> float:

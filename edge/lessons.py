@@ -19,7 +19,7 @@ from edge.pictures import Picture
 from edge.preprocess import prepare
 from edge.recall import key_of, look_in_force, recall
 from edge.solve import Verdict
-from edge.store import ExampleRow, NewExample, Store
+from edge.store import ExampleRow, Key, NewExample, Store
 from edge.strange import familiar, strangeness
 
 _MOST_FITTED = 200  # pictures that a look is judged by, spread evenly over those given
@@ -55,23 +55,52 @@ class ForgetReport(NamedTuple):
 
 
 def teach(
-    backbone: Backbone, store: Store, label: str, pictures: Sequence[Picture], keep_pictures: bool, now_s: float
+    backbone: Backbone,
+    store: Store,
+    label: str,
+    pictures: Sequence[Picture],
+    keep_pictures: bool,
+    now_s: float,
+    person: str = "",
 ) -> LessonReport:
-    """Teaches that `pictures` show `label`: a new class, or a correction of one that the release knows.
-
-    keep_pictures: keep what the network saw of them, so that they outlive a new look or release; now_s: seconds since
-    1970. Raises UsageError for an impossible label, InputError without pictures.
-    """
+    """Teaches that `pictures` show `label`, and says what that did. Parameters and errors as those of keep()."""
+    ids = keep(backbone, store, label, pictures, keep_pictures, now_s, person)
     label = check_label(label)
+    return LessonReport(label, label not in backbone.labels, tuple(ids), learned(backbone, store))
+
+
+def keep(
+    backbone: Backbone,
+    store: Store,
+    label: str,
+    pictures: Sequence[Picture],
+    keep_pictures: bool,
+    now_s: float,
+    person: str = "",
+) -> List[int]:
+    """Keeps examples that `pictures` show `label`: a new class, or a correction of one that the release knows.
+
+    Returns their ids, to forget them by. keep_pictures: keep what the network saw of them, so that they outlive a new
+    look or release; now_s: seconds since 1970; person: who teaches, so that it can be forgotten by that name. Raises
+    UsageError for an impossible label or person, InputError without pictures.
+    """
+    label, person = check_label(label), check_label(person) if person else ""
+    key, examples = as_examples(backbone, store, pictures, keep_pictures)
+    return store.add(label, utc(now_s), key, examples, person)
+
+
+def as_examples(
+    backbone: Backbone, store: Store, pictures: Sequence[Picture], keep_pictures: bool
+) -> Tuple[Key, List[NewExample]]:
+    """What the store keeps of `pictures`, and what their codes depend on. Raises InputError without pictures."""
     pixels = _prepared(backbone, pictures)
     look = look_in_force(backbone, store)
     codes = codes_of(backbone, pixels, look)
     examples = [
-        NewExample(picture.source, code, _png(seen) if keep_pictures else None)
+        NewExample(_printable(picture.source), code, _png(seen) if keep_pictures else None)
         for picture, code, seen in zip(pictures, codes, pixels)
     ]
-    ids = store.add(label, _utc(now_s), key_of(backbone, look), examples)
-    return LessonReport(label, label not in backbone.labels, tuple(ids), learned(backbone, store))
+    return key_of(backbone, look), examples
 
 
 def fit(
@@ -108,13 +137,13 @@ def fit(
 
     choice = fit_look(pixels, targets, answer, look_in_force(backbone, store), progress)
     if choice.changed:
-        store.add_look(backbone.key, choice.look.name, choice.look.table.tobytes(), choice.why, _utc(now_s))
+        store.add_look(backbone.key, choice.look.name, choice.look.table.tobytes(), choice.why, utc(now_s))
     return FitReport(choice, len(pixels), learned(backbone, store))
 
 
 def forget_examples(backbone: Backbone, store: Store, ids: Sequence[int]) -> ForgetReport:
     """Forgets the examples with these ids. Raises InputError, and forgets none, if there is one that does not exist."""
-    rows = {row.id: row for row in _examples(backbone, store)}
+    rows = {row.id: row for row in examples_of(backbone, store)}
     unknown = sorted(set(ids) - set(rows))
     if unknown:
         raise InputError("no example {}".format(unknown[0]), "ids that `edgewise learned` lists", "check the id")
@@ -122,14 +151,23 @@ def forget_examples(backbone: Backbone, store: Store, ids: Sequence[int]) -> For
 
 
 def forget_label(backbone: Backbone, store: Store, label: str) -> ForgetReport:
-    """Forgets all examples of `label`. Raises InputError if there are none, UsageError for an impossible label."""
+    """Forgets all examples of `label`, and what was noticed that looks like it.
+
+    Raises InputError if there are no examples, UsageError for an impossible label.
+    """
     label = check_label(label)
-    return _forget(backbone, store, [row for row in _examples(backbone, store) if row.label == label])
+    return _forget(backbone, store, [row for row in examples_of(backbone, store) if row.label == label], label)
+
+
+def forget_person(backbone: Backbone, store: Store, person: str) -> ForgetReport:
+    """Forgets all that `person` taught. Raises InputError if that is nothing, UsageError for an impossible name."""
+    person = check_label(person)
+    return _forget(backbone, store, [row for row in examples_of(backbone, store) if row.person == person])
 
 
 def forget_last(backbone: Backbone, store: Store) -> ForgetReport:
     """Forgets the pictures of the last lesson taught. Raises InputError if there is none."""
-    rows = _examples(backbone, store)
+    rows = examples_of(backbone, store)
     last = max([row.lesson for row in rows], default=0)
     return _forget(backbone, store, [row for row in rows if row.lesson == last])
 
@@ -139,15 +177,39 @@ def forget_look(backbone: Backbone, store: Store) -> ForgetReport:
     row = store.look(backbone.key)
     if row is None:
         raise InputError("the look is the identity already", "a look that `edgewise fit` found", "nothing to undo")
-    store.remove_look(row.id)
+    store.remove((), [row.id])
     return ForgetReport((), (row.name,), learned(backbone, store))
 
 
+def forget_noticed(backbone: Backbone, store: Store) -> ForgetReport:
+    """Forgets all that was noticed and no person has confirmed. No head changes."""
+    store.remove_noticed()
+    return ForgetReport((), (), learned(backbone, store))
+
+
 def forget_everything(backbone: Backbone, store: Store) -> ForgetReport:
-    """Forgets all examples and looks, those of other releases as well."""
-    rows, looks = _examples(backbone, store), store.look_names()
+    """Forgets all examples, looks and what was noticed, those of other releases as well."""
+    rows, looks = examples_of(backbone, store), store.looks()
     store.remove_everything()
-    return ForgetReport(tuple(rows), tuple(looks), learned(backbone, store))
+    return ForgetReport(tuple(rows), tuple(look.name for look in looks), learned(backbone, store))
+
+
+def undo(backbone: Backbone, store: Store, after: Optional[int]) -> ForgetReport:
+    """Goes back to what was known after the lesson with this number; None takes the newest lesson back.
+
+    A lesson is what was learnt at once: pictures, a look or an import. What is taken back is forgotten, and what had
+    been forgotten does not come back. Raises InputError if no lesson is newer.
+    """
+    if after is None:
+        after = store.last_lesson() - 1
+    rows = [row for row in examples_of(backbone, store) if row.lesson > after]
+    looks = [look for look in store.looks() if look.lesson > after]
+    if not rows and not looks:
+        raise InputError(
+            "no lesson after {}".format(max(after, 0)), "one that `edgewise learned` lists", "nothing to undo"
+        )
+    store.remove([row.id for row in rows], [look.id for look in looks])
+    return ForgetReport(tuple(rows), tuple(look.name for look in looks), learned(backbone, store))
 
 
 def learned(backbone: Backbone, store: Store) -> Learned:
@@ -157,15 +219,16 @@ def learned(backbone: Backbone, store: Store) -> Learned:
     return Learned(rows, sum(not row.used for row in rows), now.look.name, now.verdict, now.solve_ms)
 
 
-def _forget(backbone: Backbone, store: Store, rows: Sequence[ExampleRow]) -> ForgetReport:
+def examples_of(backbone: Backbone, store: Store) -> List[ExampleRow]:
+    """Every example, oldest first, and whether it counts with this release and the look in force."""
+    return store.examples(key_of(backbone, look_in_force(backbone, store)))
+
+
+def _forget(backbone: Backbone, store: Store, rows: Sequence[ExampleRow], guessed: str = "") -> ForgetReport:
     if not rows:
         raise InputError("no such example", "some that `edgewise learned` lists", "nothing to undo")
-    store.remove([row.id for row in rows])
+    store.remove([row.id for row in rows], guessed=guessed)
     return ForgetReport(tuple(rows), (), learned(backbone, store))
-
-
-def _examples(backbone: Backbone, store: Store) -> List[ExampleRow]:
-    return store.examples(key_of(backbone, look_in_force(backbone, store)))
 
 
 def _prepared(backbone: Backbone, pictures: Sequence[Picture]) -> np.ndarray:
@@ -178,5 +241,12 @@ def _png(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
-def _utc(seconds: float) -> str:
+def _printable(source: str) -> str:
+    """At most 1024 characters that every terminal and database takes; a file's name may hold others."""
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in source)
+    return plain[-1024:]
+
+
+def utc(seconds: float) -> str:
+    """Seconds since 1970 as the store keeps a time."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

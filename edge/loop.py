@@ -36,6 +36,7 @@ def run_loop(
                     label=prediction.label,
                     score=prediction.score,
                     top=prediction.top,
+                    unknown=prediction.unknown,
                     age_ms=(clock_ns() - frame.captured_ns) / 1e6,
                     prepare_ms=prediction.prepare_ms,
                     infer_ms=prediction.infer_ms,

@@ -6,7 +6,7 @@ from typing import Tuple
 import cv2
 import numpy as np
 
-from edge.contract.results import FrameResult
+from edge.contract.results import FrameResult, answer
 
 _LEAST_WIDTH = 480  # below it a label is not legible
 _FONT = cv2.FONT_HERSHEY_DUPLEX
@@ -36,12 +36,18 @@ def draw(image: np.ndarray, result: FrameResult, size: Tuple[int, int]) -> np.nd
     baseline = height - 5 * unit // 4
     right = width - margin
     _write(canvas, percent, (right - percent_width, baseline), unit)
-    label = _shortened(ascii_text(result.label), right - percent_width - 2 * margin, unit)
+    label = _shortened(ascii_text(answer(result)), right - percent_width - 2 * margin, unit)
     _write(canvas, label, (margin, baseline), unit)
     top, bottom = height - 3 * unit // 4, height - unit // 3
     cv2.rectangle(canvas, (margin, top), (right, bottom), _TRACK, cv2.FILLED)
     filled = margin + round((right - margin) * min(1.0, max(0.0, result.score)))
-    cv2.rectangle(canvas, (margin, top), (filled, bottom), _SURE if result.score >= 0.5 else _UNSURE, cv2.FILLED)
+    cv2.rectangle(
+        canvas,
+        (margin, top),
+        (filled, bottom),
+        _SURE if result.score >= 0.5 and not result.unknown else _UNSURE,
+        cv2.FILLED,
+    )
     return canvas
 
 

@@ -1,11 +1,32 @@
-"""Ridge regression from sums, and what each row would have scored had it not been learnt, without learning again.
+"""Ridge regression: few examples added to what was solved before, and what each would have scored had it not been.
 
-Rows are z = [features, 1]; `gram` is the weighted sum of z z^T, `moments` that of z y^T with y one-hot. Everything is
-float64. The leave-one-out identity is Allen's PRESS (1974): y - (y - s) / (1 - h), exact for weighted rows when
+Rows are z = [features, 1]; everything is float64. With few examples nothing of the size of the features is solved again
+(Woodbury). The leave-one-out identity is Allen's PRESS (1974): y - (y - s) / (1 - h), exact for weighted rows when
 h = weight * z^T inverse z.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+
+
+class Known(NamedTuple):
+    """What was known before N examples, and what it makes of them."""
+
+    solution: np.ndarray  # (D + 1, C): inverse @ the weighted sum of z y^T
+    rows: np.ndarray  # (N, D + 1): the examples
+    wanted: np.ndarray  # (N, C) one-hot
+    spread: np.ndarray  # (D + 1, N): inverse @ rows^T
+    kernel: np.ndarray  # (N, N): rows @ spread
+
+
+class Fit(NamedTuple):
+    """The solution with the examples learnt, each with a weight."""
+
+    solution: np.ndarray  # (D + 1, C)
+    scores: np.ndarray  # (N, C) of the examples
+    kernel: np.ndarray  # (N, N): rows @ inverse @ rows^T, the inverse being the one with the examples
+    middle: np.ndarray  # (N, N): the inverse with the examples is inverse - spread @ middle @ spread^T
 
 
 def regularised_inverse(gram: np.ndarray, penalty: float) -> np.ndarray:
@@ -15,31 +36,36 @@ def regularised_inverse(gram: np.ndarray, penalty: float) -> np.ndarray:
     return np.linalg.inv(gram + np.diag(added))
 
 
-def leave_one_out(
-    inverse: np.ndarray, solution: np.ndarray, rows: np.ndarray, wanted: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """Scores (N, C) of `rows` (N, D + 1), each from the sums without itself.
+def known(inverse: np.ndarray, solution: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> Known:
+    """inverse: (D + 1, D + 1), of a penalised gram; solution: (D + 1, C); rows: (N, D + 1), wanted: (N, C)."""
+    spread = np.dot(inverse, rows.T)
+    return Known(solution, rows, wanted, spread, np.dot(rows, spread))
 
-    solution: inverse @ moments (D + 1, C); wanted: (N, C) one-hot; weights: (N,), what each row weighs in the sums.
+
+def learn(before: Known, weights: np.ndarray) -> Fit:
+    """The fit in which the examples weigh `weights` (N,), above 0."""
+    middle = np.linalg.inv(np.diag(1 / weights) + before.kernel)
+    missed = before.wanted - np.dot(before.rows, before.solution)
+    solution = before.solution + np.dot(before.spread, np.dot(middle, missed))
+    kernel = before.kernel - np.dot(before.kernel, np.dot(middle, before.kernel))
+    return Fit(solution, np.dot(before.rows, solution), kernel, middle)
+
+
+def leave_one_out(scores: np.ndarray, kernel: np.ndarray, wanted: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(N, C) scores of N examples, each without itself. scores, kernel: of a Fit, or of some of its examples."""
+    return wanted - (wanted - scores) / (1 - weights * np.diag(kernel))[:, np.newaxis]
+
+
+def leave_one_out_of_class(scores: np.ndarray, kernel: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """As leave_one_out, for all n examples of a class that is nothing but them and weighs 1 in total.
+
+    With one left out, the others weigh 1 / (n - 1) each, not 1 / n: the class still weighs 1. Leaving one out of n that
+    weigh 1 / (n - 1) is just that, so the weights are raised first (Woodbury), then one is left out.
     """
-    leverage = weights * np.einsum("ij,ij->i", np.dot(rows, inverse), rows)
-    return wanted - (wanted - np.dot(rows, solution)) / (1 - leverage)[:, np.newaxis]
-
-
-def leave_one_out_of_mean(
-    inverse: np.ndarray, solution: np.ndarray, rows: np.ndarray, wanted: np.ndarray
-) -> np.ndarray:
-    """As leave_one_out, for all n rows of a class that is nothing but them and weighs 1 in total.
-
-    With one left out, the others weigh 1 / (n - 1) each, not 1 / n: the class still weighs 1. Leaving one out of n rows
-    that weigh 1 / (n - 1) is just that, so the weights are raised first (Woodbury), then one is left out as above.
-    """
-    n = len(rows)
+    n = len(scores)
     if n == 1:
-        return leave_one_out(inverse, solution, rows, wanted, np.ones(1))
+        return leave_one_out(scores, kernel, wanted, np.ones(1))
     extra = 1.0 / (n - 1) - 1.0 / n
-    kernel = np.dot(np.dot(rows, inverse), rows.T)
     raised = np.linalg.inv(np.eye(n) + extra * kernel)
-    scores = np.dot(raised, np.dot(rows, solution) + extra * np.dot(kernel, wanted))
-    leverage = np.einsum("ij,ji->i", raised, kernel) / (n - 1)
-    return wanted - (wanted - scores) / (1 - leverage)[:, np.newaxis]
+    scores = np.dot(raised, scores + extra * np.dot(kernel, wanted))
+    return leave_one_out(scores, np.dot(raised, kernel), wanted, np.full(n, 1.0 / (n - 1)))

@@ -1,176 +1,127 @@
 """What has been taught -> a head: one ridge solution over the desktop's sums and the board's, tuned by leave-one-out.
 
-Nothing here depends on the order of the examples: they are sorted first, and their sums are exact whole numbers.
+Nothing here depends on the order of the examples: they are sorted before anything is added up.
 """
 
-from typing import Dict, NamedTuple, Sequence, Tuple
+from typing import Dict, NamedTuple, Tuple
 
 import numpy as np
 
-from edge.base import Base, base_head, code_sums, with_one
-from edge.head import Head, scores
-from edge.judge import Rows, best_temperature, judge, mean_of_classes
-from edge.ridge import leave_one_out, leave_one_out_of_mean, regularised_inverse
+from edge.base import Base, base_head, evened_rows
+from edge.enough import Enough, assess
+from edge.head import Head
+from edge.judge import Rows, best_offset, best_temperature, judge, mean_of_classes
+from edge.prior import Prior
+from edge.ridge import Fit, Known, known, learn, leave_one_out, leave_one_out_of_class
+from edge.unknown import Unlikeness, make_unlikeness
 
-_RIDGES = (0.001, 0.01, 0.1, 1.0)  # of the base features' mean energy
-_WEIGHTS = (
-    0.003,
-    0.01,
-    0.03,
-    0.1,
-    0.3,
-)  # of one example of a known class, whose own pictures weigh 1 together
+_OLD_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of an example of a known class, whose own pictures weigh 1 together
 _OFFSETS = np.linspace(-0.2, 1.0, 121)  # of new classes' scores, which few examples leave too low
-_FREE_COST, _MOST_COST = 0.01, 0.03  # of the known classes' accuracy, for the sake of the taught ones
-_WORTH = 2.0  # what is lost of it beyond _FREE_COST must bring this much more in the harmonic mean with the taught ones
-
-
-class Taught(NamedTuple):
-    label: str
-    examples: int
-    accuracy: float  # of its examples, each judged without itself
 
 
 class Verdict(NamedTuple):
-    """What teaching did. Accuracies are means over classes; `before` and `after` are of the held-out sample."""
+    """What teaching did. Accuracies are means over classes, of the `report` sample, which no choice touches."""
 
     before: float  # of the release's own head
     after: float  # of this one
-    taught: Tuple[Taught, ...]  # sorted by label
-    ridge: float
-    weight: float
-    offset: float
+    old_weight: float  # of an example of a known class, 0 if there is none; a new class's weigh 1 together
+    offset: float  # of the new classes' scores
+    enough: Enough
+
+
+class Solved(NamedTuple):
+    head: Head
+    unlikeness: Unlikeness
+    verdict: Verdict
 
 
 class _Lesson(NamedTuple):
-    """The sums and rows, over [features, 1] in float64."""
+    """Rows are [evened features, 1] in float64. C labels, `own` of them the release's."""
 
     labels: Tuple[str, ...]
-    count: np.ndarray  # (known,) training pictures of each known class
-    gram: np.ndarray  # (D + 1, D + 1) of the base
-    moments: np.ndarray  # (D + 1, C) of the base
-    taught: Tuple[Tuple[int, int, np.ndarray, np.ndarray], ...]  # column, examples, their sums of z z^T and of z
-    vectors: np.ndarray  # (N, D + 1): the `choose` sample, then the examples
-    rows: Rows
+    own: int
+    taught: Known  # the examples
+    targets: np.ndarray  # (n,) of the examples
+    sample: np.ndarray  # (M, D + 1): the `choose` rows
+    rows: Rows  # of `sample`, then of the examples
 
 
-class _Fit(NamedTuple):
-    ridge: float
-    weight: float
-    solution: np.ndarray  # (D + 1, C)
-    left_out: np.ndarray  # (N, C)
+class _Candidate(NamedTuple):
+    old_weight: float
+    fit: Fit
+    scores: np.ndarray  # (M + n, C), each of a row that is not in the solution
 
 
-def solve(base: Base, labels: Tuple[str, ...], examples: Dict[str, np.ndarray]) -> Tuple[Head, Verdict]:
-    """The head for what has been taught.
+def solve(base: Base, prior: Prior, labels: Tuple[str, ...], examples: Dict[str, np.ndarray]) -> Solved:
+    """The head for what has been taught, what is unlike all it knows, and how good both are.
 
     labels: the release's C; examples: (n, D) int8 codes by label, of new classes or, as corrections, of known ones.
     Without examples it is the release's own head. The same examples give the same bits on the same machine.
     """
-    own = base_head(base, labels)
-    before = _reported(base, own)
-    examples = {label: codes for label, codes in examples.items() if len(codes)}
-    if not examples:
-        return own, Verdict(before, before, (), 0.0, 0.0, 0.0)
-    lesson = _lesson(base, labels, examples)
-    fit, offset = _choose(lesson)
-    shift = np.where(np.arange(len(lesson.labels)) < lesson.rows.known, 0.0, offset)
-    left_out = fit.left_out + shift
-    head = Head(
-        fit.solution[:-1].astype(np.float32),
-        (fit.solution[-1] + shift).astype(np.float32),
-        lesson.labels,
-        best_temperature(left_out, lesson.rows.targets),
+    lesson = _lesson(base, prior, labels, {label: codes for label, codes in examples.items() if len(codes)})
+    before = float(mean_of_classes(base.report_answers == base.report_targets, base.report_targets))
+    if not len(lesson.targets):
+        fit = learn(lesson.taught, np.empty(0))
+        unlikeness = make_unlikeness(prior, lesson.taught, fit, fit.solution, lesson.sample)
+        enough = assess(labels, labels, lesson.targets, lesson.targets)
+        return Solved(base_head(base, labels), unlikeness, Verdict(before, before, 0.0, 0.0, enough))
+    chosen, offset = _choose(lesson)
+    shift = np.where(np.arange(len(lesson.labels)) < lesson.own, 0.0, offset)
+    scores, solution = chosen.scores + shift, chosen.fit.solution.copy()
+    solution[-1] += shift
+    temperature = best_temperature(scores, lesson.rows.targets)
+    head = Head(solution[:-1].astype(np.float32), solution[-1].astype(np.float32), lesson.labels, temperature, True)
+    reported = np.dot(evened_rows(base.report_codes, base.step), solution).argmax(axis=1)
+    after = float(mean_of_classes(reported == base.report_targets, base.report_targets))
+    enough = assess(labels, lesson.labels, lesson.targets, scores[lesson.rows.sampled :].argmax(axis=1))
+    return Solved(
+        head,
+        make_unlikeness(prior, lesson.taught, chosen.fit, solution, lesson.sample),
+        Verdict(before, after, chosen.old_weight, offset, enough),
     )
-    return head, Verdict(before, _reported(base, head), _taught(lesson, left_out), fit.ridge, fit.weight, offset)
 
 
-def _lesson(base: Base, labels: Tuple[str, ...], examples: Dict[str, np.ndarray]) -> _Lesson:
+def _lesson(base: Base, prior: Prior, labels: Tuple[str, ...], examples: Dict[str, np.ndarray]) -> _Lesson:
     all_labels = labels + tuple(sorted(set(examples) - set(labels)))
-    scale = np.append(base.step.astype(np.float64), 1.0)  # codes -> features
-    taught, codes, targets = [], [base.choose_codes], [base.choose_targets]
-    for label in sorted(examples):
-        column, its = all_labels.index(label), examples[label]
-        its = its[np.lexsort(its.T)]
-        gram, total = code_sums(its)
-        taught.append((column, len(its), gram * np.outer(scale, scale), total * scale))
-        codes.append(its)
-        targets.append(np.full(len(its), column))
-    moments = np.zeros((len(scale), len(all_labels)))
-    moments[:, : len(labels)] = (base.sums * scale).T
+    columns = {label: column for column, label in enumerate(all_labels)}
+    codes = [base.choose_codes[:0]] + [examples[label][np.lexsort(examples[label].T)] for label in sorted(examples)]
+    targets = np.array([columns[label] for label in sorted(examples) for _ in examples[label]], np.int64)
+    rows = evened_rows(np.concatenate(codes), base.step)
+    solution = np.zeros((len(prior.solution), len(all_labels)))
+    solution[:, : len(labels)] = prior.solution
     return _Lesson(
         all_labels,
-        base.count,
-        base.gram * np.outer(scale, scale),
-        moments,
-        tuple(taught),
-        with_one(np.concatenate(codes)) * scale,
-        Rows(np.concatenate(targets), len(base.choose_targets), len(labels)),
+        len(labels),
+        known(prior.inverse, solution, rows, np.eye(len(all_labels))[targets]),
+        targets,
+        evened_rows(base.choose_codes, base.step),
+        Rows(np.concatenate([base.choose_targets, targets]), len(base.choose_targets), len(labels)),
     )
 
 
-def _choose(lesson: _Lesson) -> Tuple[_Fit, float]:
-    """The fit and offset that serve known and taught classes best, within what they may cost the known ones.
-
-    The ridge is chosen at the middle weight, then the weight. A label with one example has nothing left when that is
-    left out, so it proves nothing that would be worth more than the free cost.
-    """
-    most_cost = _MOST_COST if max(n for _, n, _, _ in lesson.taught) > 1 else _FREE_COST
-    known = lesson.rows.known
-    offsets = _OFFSETS if len(lesson.labels) > known else np.zeros(1)
-    energy = np.diag(lesson.gram)[:-1].mean()
-    middle = _WEIGHTS[len(_WEIGHTS) // 2]
-    fits = [_fit(lesson, energy, ridge, middle) for ridge in _RIDGES]
-    fit, offset = _best(fits, lesson.rows, offsets, most_cost)
-    if any(column < known for column, _, _, _ in lesson.taught):
-        fits = [_fit(lesson, energy, fit.ridge, weight) for weight in _WEIGHTS]
-        fit, offset = _best(fits, lesson.rows, offsets, most_cost)
-    return fit, offset
+def _choose(lesson: _Lesson) -> Tuple[_Candidate, float]:
+    """The weights and offset that serve known and taught classes best, within what they may cost the known ones."""
+    is_new = lesson.targets >= lesson.own
+    old_weights = _OLD_WEIGHTS if not is_new.all() else (0.0,)
+    offsets = _OFFSETS if is_new.any() else np.zeros(1)
+    candidates = [_candidate(lesson, old_weight) for old_weight in old_weights]
+    judgements = [judge(candidate.scores, lesson.rows, offsets) for candidate in candidates]
+    best, at = best_offset(judgements, int(np.bincount(lesson.targets).max()))
+    return candidates[best], float(offsets[at])
 
 
-def _best(fits: Sequence[_Fit], rows: Rows, offsets: np.ndarray, most_cost: float) -> Tuple[_Fit, float]:
-    judgements = [judge(fit.left_out, rows, offsets) for fit in fits]
-    reference = max(judgement.alone for judgement in judgements)
-    merits = np.empty((len(fits), len(offsets)))
-    for merit, judgement in zip(merits, judgements):
-        cost = reference - judgement.kept
-        merit[:] = judgement.served - _WORTH * np.maximum(0.0, cost - _FREE_COST)
-        merit[cost > most_cost] = -1.0 - cost[cost > most_cost]  # only where all cost more: the least
-    best, at = np.unravel_index(np.argmax(merits), merits.shape)
-    return fits[best], float(offsets[at])
-
-
-def _fit(lesson: _Lesson, energy: float, ridge: float, weight: float) -> _Fit:
-    gram, moments = lesson.gram.copy(), lesson.moments.copy()
-    targets, sampled, known = lesson.rows
-    for column, n, its_gram, its_sum in lesson.taught:
-        each = weight if column < known else 1.0 / n
-        gram += each * its_gram
-        moments[:, column] += each * its_sum
-    inverse = regularised_inverse(gram, ridge * energy)
-    solution = np.dot(inverse, moments)
-    wanted = np.eye(len(lesson.labels))[targets]
-    weights = np.append(1.0 / lesson.count[targets[:sampled]], np.full(len(targets) - sampled, weight))
-    left_out = np.empty_like(wanted)
-    plain = targets < known
-    left_out[plain] = leave_one_out(inverse, solution, lesson.vectors[plain], wanted[plain], weights[plain])
-    for column in range(known, len(lesson.labels)):
-        its = targets == column
-        left_out[its] = leave_one_out_of_mean(inverse, solution, lesson.vectors[its], wanted[its])
-    return _Fit(ridge, weight, solution, left_out)
-
-
-def _taught(lesson: _Lesson, left_out: np.ndarray) -> Tuple[Taught, ...]:
-    right = left_out.argmax(axis=1) == lesson.rows.targets
-    examples = np.arange(len(right)) >= lesson.rows.sampled
-    found = []
-    for column, n, _, _ in lesson.taught:
-        its = examples & (lesson.rows.targets == column)
-        found.append(Taught(lesson.labels[column], n, float(right[its].mean())))
-    return tuple(found)
-
-
-def _reported(base: Base, head: Head) -> float:
-    features = base.report_codes * base.step
-    right = scores(head, features).argmax(axis=1) == base.report_targets
-    return float(mean_of_classes(right, base.report_targets))
+def _candidate(lesson: _Lesson, old_weight: float) -> _Candidate:
+    counts = np.bincount(lesson.targets, minlength=len(lesson.labels))
+    is_new = lesson.targets >= lesson.own
+    weights = np.where(is_new, 1.0 / counts[lesson.targets], old_weight)
+    fit = learn(lesson.taught, weights)
+    wanted, left_out = lesson.taught.wanted, np.empty_like(fit.scores)
+    for column in np.unique(lesson.targets):
+        its = lesson.targets == column
+        scores, kernel = fit.scores[its], fit.kernel[np.ix_(its, its)]
+        if column < lesson.own:
+            left_out[its] = leave_one_out(scores, kernel, wanted[its], weights[its])
+        else:
+            left_out[its] = leave_one_out_of_class(scores, kernel, wanted[its])
+    sampled = np.dot(lesson.sample, fit.solution)
+    return _Candidate(old_weight, fit, np.concatenate([sampled, left_out]))

@@ -1,45 +1,22 @@
 """What the board has been taught, on disk: a label that was acknowledged survives a power cut.
 
-One SQLite file. An example is a label, where and when it came from and, only if the owner asked, its picture. What
-the network makes of it, its codes, is kept by the key that it depends on: the backbone and the camera's look. So a
-new look or a new release hides old codes without touching them, and going back brings them back.
+One SQLite file. An example is a label, who taught it, where and when it came from and, only if the owner asked, its
+picture. What the network makes of it, its codes, is kept by the key that it depends on: the backbone and the camera's
+look. So a new look or a new release hides old codes without touching them, and going back brings them back.
+
+A lesson is what was learnt at once: the examples taught together, a look, or an import. Its number is a snapshot.
 """
 
-import os
 import sqlite3
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from edge.contract.errors import BoardError, FormatError
+from edge.contract.errors import FormatError
+from edge.database import deletion, erase, open_database, problems, transaction
 
-SCHEMA = 1
-_TABLES = """
-CREATE TABLE examples (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    lesson INTEGER NOT NULL,
-    label TEXT NOT NULL,
-    taken TEXT NOT NULL,
-    source TEXT NOT NULL,
-    picture BLOB
-);
-CREATE TABLE codes (
-    example INTEGER NOT NULL REFERENCES examples (id) ON DELETE CASCADE,
-    backbone TEXT NOT NULL,
-    look TEXT NOT NULL,
-    codes BLOB NOT NULL,
-    PRIMARY KEY (example, backbone, look)
-);
-CREATE TABLE looks (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    backbone TEXT NOT NULL,
-    name TEXT NOT NULL,
-    curve BLOB NOT NULL,
-    why TEXT NOT NULL,
-    taken TEXT NOT NULL
-)
-"""
+MOST_NOTICED = 500  # of each kind
 
 
 class Key(NamedTuple):
@@ -57,8 +34,9 @@ class NewExample(NamedTuple):
 
 class ExampleRow(NamedTuple):
     id: int
-    lesson: int  # examples that were taught together share it
+    lesson: int
     label: str
+    person: str  # who taught it, or ""
     taken: str  # UTC, as 2026-11-22T05:41:00Z
     source: str
     has_picture: bool
@@ -67,33 +45,44 @@ class ExampleRow(NamedTuple):
 
 class LookRow(NamedTuple):
     id: int
+    lesson: int
+    backbone: str
     name: str
     table: bytes  # (256, channels) uint8
     why: str
     taken: str
 
 
+class NoticedRow(NamedTuple):
+    """A scene that a film showed: not an example, until a person says what it is."""
+
+    id: int
+    question: bool  # else the network was sure
+    label: str  # the likeliest
+    rival: str  # the second likeliest
+    score: float  # probability of `label`
+    margin: float  # between the two probabilities
+    taken: str
+    source: str
+    has_picture: bool
+
+
+class WholeExample(NamedTuple):
+    """An example with all that is kept of it, as it is exported and imported."""
+
+    label: str
+    person: str
+    taken: str
+    source: str
+    picture: Optional[bytes]
+    codes: Tuple[Tuple[Key, bytes], ...]  # int8, by key
+
+
 @contextmanager
 def open_store(path: str, timeout_s: float = 5.0) -> Iterator["Store"]:
-    """The store in the file at `path`, made if there is none; for a `with` statement.
-
-    timeout_s: how long to wait for another process that is writing. Raises FormatError for a file that is damaged,
-    no store or newer than this program, and leaves it as it is; BoardError if it cannot be opened, locked or written.
-    """
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise BoardError(
-            "{}: {}".format(folder, error.strerror), "a folder that can be written", "check its owner and space"
-        ) from None
-    with _plain_errors(path):
-        connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
-        try:
-            _prepare(connection, path)
-            yield Store(connection)
-        finally:
-            connection.close()
+    """The store in the file at `path`, made if there is none; for a `with` statement. Raises as open_database()."""
+    with open_database(path, timeout_s) as connection:
+        yield Store(connection)
 
 
 class Store:
@@ -102,36 +91,79 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def add(self, label: str, taken: str, key: Key, examples: Sequence[NewExample]) -> List[int]:
+    def add(self, label: str, taken: str, key: Key, examples: Sequence[NewExample], person: str = "") -> List[int]:
         """Keeps one lesson: all of `examples`, or none if this fails. Returns their ids."""
-        with _transaction(self._connection) as run:
-            lesson = run("SELECT coalesce(max(lesson), 0) + 1 FROM examples").fetchone()[0]
-            ids = []
-            for example in examples:
-                row = (lesson, label, taken, example.source, example.picture)
-                cursor = run("INSERT INTO examples (lesson, label, taken, source, picture) VALUES (?, ?, ?, ?, ?)", row)
+        whole = [WholeExample(label, person, taken, e.source, e.picture, ((key, e.codes.tobytes()),)) for e in examples]
+        return self.add_whole(whole, ())
+
+    def add_whole(self, examples: Sequence[WholeExample], looks: Sequence[LookRow]) -> List[int]:
+        """Keeps one lesson of examples and looks, whose ids and lesson are made anew. Returns the examples' ids."""
+        ids = []
+        with transaction(self._connection) as run:
+            lesson = self.last_lesson() + 1
+            for label, person, taken, source, picture, codes in examples:
+                cursor = run(
+                    "INSERT INTO examples (lesson, label, person, taken, source, picture) VALUES (?, ?, ?, ?, ?, ?)",
+                    (lesson, label, person, taken, source, picture),
+                )
                 ids.append(cursor.lastrowid)
-                run("INSERT INTO codes VALUES (?, ?, ?, ?)", (cursor.lastrowid, *key, example.codes.tobytes()))
+                for key, values in codes:
+                    run("INSERT INTO codes VALUES (?, ?, ?, ?)", (cursor.lastrowid, *key, values))
+            for look in looks:
+                run(
+                    "INSERT INTO looks (lesson, backbone, name, curve, why, taken) VALUES (?, ?, ?, ?, ?, ?)",
+                    (lesson, *look[2:]),
+                )
         return ids
 
-    def taught(self, key: Key) -> Dict[str, np.ndarray]:
-        """The codes of all examples that have some for `key`: (n, D) int8 by label."""
+    def add_look(self, backbone: str, name: str, table: bytes, why: str, taken: str) -> None:
+        """Keeps a look as a lesson of its own. It is in force for `backbone` from now on."""
+        self.add_whole((), [LookRow(0, 0, backbone, name, table, why, taken)])
+
+    def add_codes(self, key: Key, codes: Sequence[Tuple[int, np.ndarray]]) -> None:
+        """Keeps the codes, (D,) int8, of the examples with these ids under `key`, too."""
+        with transaction(self._connection) as run:
+            for example, values in codes:
+                row = (*key, values.tobytes(), example)  # another process may have removed or coded it since
+                run("INSERT OR IGNORE INTO codes SELECT id, ?, ?, ? FROM examples WHERE id = ?", row)
+
+    def taught(self, key: Key, features: int) -> Dict[str, np.ndarray]:
+        """The codes of all examples that have some for `key`: (n, features) int8 by label.
+
+        Raises FormatError for an example with another number of codes.
+        """
         rows = self._connection.execute(
-            "SELECT label, codes FROM examples JOIN codes ON example = id WHERE backbone = ? AND look = ?", key
+            "SELECT id, label, codes FROM examples JOIN codes ON example = id WHERE backbone = ? AND look = ?", key
         )
         by_label: Dict[str, List[np.ndarray]] = {}
-        for label, codes in rows:
+        for example, label, codes in rows:
+            if len(codes) != features:
+                raise FormatError(
+                    "example {} has {} codes".format(example, len(codes)),
+                    "{}, one a feature of the network".format(features),
+                    "forget it with `edgewise forget --id {}`".format(example),
+                )
             by_label.setdefault(label, []).append(np.frombuffer(codes, np.int8))
         return {label: np.array(codes) for label, codes in by_label.items()}
 
     def examples(self, key: Key) -> List[ExampleRow]:
         """Every example, oldest first, and whether it counts under `key`."""
         rows = self._connection.execute(
-            "SELECT id, lesson, label, taken, source, picture IS NOT NULL, codes IS NOT NULL FROM examples"
+            "SELECT id, lesson, label, person, taken, source, picture IS NOT NULL, codes IS NOT NULL FROM examples"
             " LEFT JOIN codes ON example = id AND backbone = ? AND look = ? ORDER BY id",
             key,
         )
-        return [ExampleRow(*row[:5], has_picture=bool(row[5]), used=bool(row[6])) for row in rows]
+        return [ExampleRow(*row[:6], has_picture=bool(row[6]), used=bool(row[7])) for row in rows]
+
+    def whole(self, example: int) -> WholeExample:
+        """All that is kept of the example with this id, which must be there."""
+        row = self._connection.execute(
+            "SELECT label, person, taken, source, picture FROM examples WHERE id = ?", (example,)
+        ).fetchone()
+        codes = self._connection.execute(
+            "SELECT backbone, look, codes FROM codes WHERE example = ? ORDER BY backbone, look", (example,)
+        )
+        return WholeExample(*row, codes=tuple((Key(*each[:2]), each[2]) for each in codes))
 
     def pictures_without_codes(self, key: Key) -> List[Tuple[int, bytes]]:
         """(id, PNG) of the examples that kept their picture and have no codes for `key`."""
@@ -141,105 +173,95 @@ class Store:
             key,
         ).fetchall()
 
-    def add_codes(self, key: Key, codes: Sequence[Tuple[int, np.ndarray]]) -> None:
-        """Keeps the codes, (D,) int8, of the examples with these ids under `key`, too."""
-        with _transaction(self._connection) as run:
-            for example, values in codes:
-                row = (*key, values.tobytes(), example)  # another process may have removed or coded it since
-                run("INSERT OR IGNORE INTO codes SELECT id, ?, ?, ? FROM examples WHERE id = ?", row)
-
-    def remove(self, ids: Sequence[int]) -> None:
-        """Removes these examples for good: their bytes are overwritten, in the log as well."""
-        with _transaction(self._connection) as run:
-            for example in ids:
-                run("DELETE FROM examples WHERE id = ?", (example,))
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def remove_everything(self) -> None:
-        """Removes all examples and all looks, of every backbone, as `remove` does."""
-        with _transaction(self._connection) as run:
-            run("DELETE FROM examples")
-            run("DELETE FROM looks")
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def looks(self) -> List[LookRow]:
+        """All looks, of every backbone, oldest first."""
+        rows = self._connection.execute(
+            "SELECT id, lesson, backbone, name, curve, why, taken FROM looks ORDER BY id"
+        ).fetchall()
+        return [LookRow(*row) for row in rows]
 
     def look(self, backbone: str) -> Optional[LookRow]:
         """The newest look for `backbone`, which is the one in force; None means the camera's bytes as they are."""
-        row = self._connection.execute(
-            "SELECT id, name, curve, why, taken FROM looks WHERE backbone = ? ORDER BY id DESC LIMIT 1", (backbone,)
-        ).fetchone()
-        return LookRow(*row) if row else None
+        its = [row for row in self.looks() if row.backbone == backbone]
+        return its[-1] if its else None
 
-    def look_names(self) -> List[str]:
-        """The names of all looks, of every backbone, oldest first."""
-        return [row[0] for row in self._connection.execute("SELECT name FROM looks ORDER BY id")]
+    def last_lesson(self) -> int:
+        """The number of the newest lesson of which something is left, or 0."""
+        query = "SELECT coalesce(max(lesson), 0) FROM (SELECT lesson FROM examples UNION SELECT lesson FROM looks)"
+        return self._connection.execute(query).fetchone()[0]
 
-    def add_look(self, backbone: str, name: str, table: bytes, why: str, taken: str) -> None:
-        with _transaction(self._connection) as run:
-            row = (backbone, name, table, why, taken)
-            run("INSERT INTO looks (backbone, name, curve, why, taken) VALUES (?, ?, ?, ?, ?)", row)
+    def remove(self, examples: Sequence[int], looks: Sequence[int] = (), guessed: str = "") -> None:
+        """Removes the examples and looks with these ids for good: their bytes are erased, in the log as well.
 
-    def remove_look(self, look: int) -> None:
-        """Removes the look with this id; the one before it is in force again."""
-        with _transaction(self._connection) as run:
-            run("DELETE FROM looks WHERE id = ?", (look,))
+        guessed: what was noticed and looks like this label goes with them.
+        Raises BoardError if another process is reading: they are removed, and erased as soon as nobody reads.
+        """
+        with deletion(self._connection) as run:
+            for example in examples:
+                run("DELETE FROM examples WHERE id = ?", (example,))
+            for look in looks:
+                run("DELETE FROM looks WHERE id = ?", (look,))
+            run("DELETE FROM noticed WHERE ? IN (label, rival)", (guessed,))
 
+    def remove_everything(self) -> None:
+        """Removes all examples, all looks and all that was noticed, of every backbone, as `remove` does."""
+        with deletion(self._connection) as run:
+            run("DELETE FROM examples")
+            run("DELETE FROM looks")
+            run("DELETE FROM noticed")
 
-def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    """Makes the connection durable, the file sound and its tables there."""
-    for pragma in ("foreign_keys = ON", "secure_delete = ON", "synchronous = FULL"):
-        connection.execute("PRAGMA " + pragma)
-    version, tables = _version(connection)
-    if version == 0 and tables == 0:
-        connection.execute("PRAGMA journal_mode = WAL")
-        with _transaction(connection) as run:
-            if _version(connection) == (0, 0):  # else another process made them since
-                for statement in _TABLES.split(";"):
-                    run(statement)
-                run("PRAGMA user_version = {}".format(SCHEMA))
-        version, tables = _version(connection)
-    if version != SCHEMA:
-        raise FormatError(
-            "{} has schema {}".format(path, version), "schema {}".format(SCHEMA), "use the edgewise that made it"
+    def add_noticed(self, row: NoticedRow, key: Key, example: NewExample) -> None:
+        """Keeps what was noticed; `row.id` is made anew. Of each kind the newest MOST_NOTICED stay."""
+        with transaction(self._connection) as run:
+            run(
+                "INSERT INTO noticed (question, label, rival, score, margin, taken, source, backbone, look, codes,"
+                " picture) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row[1:7], example.source, *key, example.codes.tobytes(), example.picture),
+            )
+            run(
+                "DELETE FROM noticed WHERE question = ? AND id NOT IN"
+                " (SELECT id FROM noticed WHERE question = ? ORDER BY id DESC LIMIT ?)",
+                (row.question, row.question, MOST_NOTICED),
+            )
+
+    def noticed(self) -> List[NoticedRow]:
+        """The questions, the smallest margin first; then what the network was sure of, the newest first."""
+        rows = self._connection.execute(
+            "SELECT id, question, label, rival, score, margin, taken, source, picture IS NOT NULL FROM noticed"
+            " ORDER BY question DESC, CASE WHEN question THEN margin ELSE -id END, id"
         )
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise sqlite3.DatabaseError(found)
+        return [NoticedRow(*row)._replace(question=bool(row[1]), has_picture=bool(row[8])) for row in rows]
 
+    def noticed_picture(self, noticed: int) -> Optional[bytes]:
+        """The PNG of what was noticed with this id, which must be there, if it kept one."""
+        return self._connection.execute("SELECT picture FROM noticed WHERE id = ?", (noticed,)).fetchone()[0]
 
-def _version(connection: sqlite3.Connection) -> Tuple[int, int]:
-    """The schema's version and the number of tables."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version, connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    def confirm(self, labels: Dict[int, str], person: str) -> List[int]:
+        """Makes examples of what was noticed with these ids, as one lesson. Returns the examples' ids."""
+        with transaction(self._connection) as run:
+            lesson, ids = self.last_lesson() + 1, []
+            for noticed, label in sorted(labels.items()):
+                cursor = run(
+                    "INSERT INTO examples (lesson, label, person, taken, source, picture)"
+                    " SELECT ?, ?, ?, taken, source, picture FROM noticed WHERE id = ?",
+                    (lesson, label, person, noticed),
+                )
+                if cursor.rowcount != 1:  # another process has removed it since
+                    continue
+                ids.append(cursor.lastrowid)
+                run(
+                    "INSERT INTO codes SELECT ?, backbone, look, codes FROM noticed WHERE id = ?",
+                    (cursor.lastrowid, noticed),
+                )
+                run("DELETE FROM noticed WHERE id = ?", (noticed,))
+        return ids
 
+    def remove_noticed(self) -> None:
+        """Removes all that was noticed, as `remove` does."""
+        with deletion(self._connection) as run:
+            run("DELETE FROM noticed")
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[Any]:
-    """All or nothing. Takes the write lock at once, so that two writers wait instead of failing half-way."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection.execute
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
-
-@contextmanager
-def _plain_errors(path: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        reason = str(error).split("\n")[0]
-        if "locked" in reason:
-            raise BoardError(
-                "{} is locked".format(path), "no other edgewise command writing", "wait for it to end, then try again"
-            ) from None
-        raise BoardError(
-            "{}: {}".format(path, reason), "a file that can be read and written", "check the folder's owner and space"
-        ) from None
-    except sqlite3.DatabaseError as error:
-        raise FormatError(
-            "{} is damaged: {}".format(path, str(error).split("\n")[0]),
-            "a file that edgewise wrote",
-            "nothing was changed; restore a copy, or move it away to start anew",
-        ) from None
+    def check(self) -> List[str]:
+        """Erases what a command that was cut short deleted; then SQLite's full check: what is wrong, a line each."""
+        erase(self._connection)
+        return problems(self._connection)

@@ -29,9 +29,14 @@ def missing(board: Board, options: argparse.Namespace) -> Outcome:
 
 def install(board: Board, options: argparse.Namespace) -> Outcome:
     from edge.install import install as install_archive
+    from edge.moving import refuse_to_set_aside
     from edge.trial import golden_process
 
-    done = install_archive(board, os.path.abspath(options.archive), golden_process(board.root, os.environ))
+    def refuse(archive: Any) -> None:
+        if not options.set_aside:
+            refuse_to_set_aside(board, archive)
+
+    done = install_archive(board, os.path.abspath(options.archive), golden_process(board.root, os.environ), refuse)
     return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
 
 
@@ -69,7 +74,9 @@ def teach(board: Board, options: argparse.Namespace) -> Outcome:
 
     pictures, skipped = read_pictures(options.pictures)
     with _learning(board) as (backbone, store):
-        report = lessons.teach(backbone, store, options.label, pictures, options.keep_pictures, time.time())
+        report = lessons.teach(
+            backbone, store, options.label, pictures, options.keep_pictures, time.time(), options.person
+        )
     kind = "a new class" if report.new_class else "a class of the release"
     lines = ["{} pictures taught as {} ({})".format(len(report.ids), report.label, kind)]
     fields = {"label": report.label, "new_class": report.new_class, "ids": report.ids}
@@ -99,8 +106,12 @@ def forget(board: Board, options: argparse.Namespace) -> Outcome:
             report = lessons.forget_label(backbone, store, options.label)
         elif options.id:
             report = lessons.forget_examples(backbone, store, options.id)
+        elif options.person is not None:
+            report = lessons.forget_person(backbone, store, options.person)
         elif options.last:
             report = lessons.forget_last(backbone, store)
+        elif options.noticed:
+            report = lessons.forget_noticed(backbone, store)
         elif options.look:
             report = lessons.forget_look(backbone, store)
         else:
@@ -111,15 +122,11 @@ def forget(board: Board, options: argparse.Namespace) -> Outcome:
 
 
 def learned(board: Board, options: argparse.Namespace) -> Outcome:
-    from edge import lessons
+    from edge.learned import PARTS
 
     with _learning(board) as (backbone, store):
-        found = lessons.learned(backbone, store)
-    lines: List[str] = []
-    for row in found.examples:
-        note = "" if row.used else ", set aside"
-        lines.append("{:>5}  {}  {}  {}{}".format(row.id, row.taken, row.label, row.source, note))
-    return _outcome(lines, {"examples": [dict(row._asdict()) for row in found.examples]}, found)
+        lines, fields, found = PARTS[options.part or "list"](backbone, store, options)
+    return _outcome(lines, fields, found) if found else Outcome(tuple(lines), fields)
 
 
 @contextmanager
@@ -152,14 +159,13 @@ def this_release() -> Any:
 
 
 def _outcome(lines: List[str], fields: dict, found: Any) -> Outcome:
-    """Adds what the board now knows and what that costs the release's own classes."""
+    """Adds what the board now knows, whether that is enough, and what it costs the release's own classes."""
+    from edge.enough import enough_fields, enough_lines
+
     verdict = found.verdict
     lines = list(lines)
     lines.append("look: {}".format(found.look))
-    for taught in verdict.taught:
-        lines.append(
-            "{}: {} examples, {:.0%} of them right when left out".format(taught.label, taught.examples, taught.accuracy)
-        )
+    lines += enough_lines(verdict.enough)
     if found.set_aside:
         lines.append("{} examples are set aside: of another look or release".format(found.set_aside))
     lines.append(
@@ -168,7 +174,7 @@ def _outcome(lines: List[str], fields: dict, found: Any) -> Outcome:
         )
     )
     fields = dict(fields, look=found.look, set_aside=found.set_aside, solve_ms=round(found.solve_ms, 3))
-    fields["verdict"] = dict(verdict._asdict(), taught=[dict(t._asdict()) for t in verdict.taught])
+    fields["verdict"] = dict(verdict._asdict(), enough=enough_fields(verdict.enough))
     return Outcome(tuple(lines), fields)
 
 

@@ -1,14 +1,17 @@
-"""`run`: a source through the classifier, to a person's eyes, a film or JSON lines."""
+"""`run`: a source through the classifier, to a person's eyes, a film or JSON lines, and keys back from the person."""
 
 import argparse
 import contextlib
 import json
 import os
-from typing import Any, Callable
+from typing import Any, Callable, Optional, Tuple
 
 from edge.board import Board
-from edge.contract.results import FrameResult, Outcome, result_to_dict
+from edge.contract.errors import UsageError
+from edge.contract.results import FrameResult, Outcome, answer, result_to_dict
 from edge.verbs import open_learned, this_release
+
+_STANDARD_INPUT = 0  # also where a service has closed it
 
 
 def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], None]) -> Outcome:
@@ -16,27 +19,30 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
 
     print_line gets one JSON object a frame with --json, else a line whenever the label changes.
     """
-    from edge.classifier import open_classifier
     from edge.loop import Tally, run_loop
     from edge.sources import open_source
 
-    with open_learned(board) as store:
-        classifier = open_classifier(this_release(), store, use_look=not options.no_look)
     tally = Tally()
     with contextlib.ExitStack() as stack:
+        classify, press, notice = _classifier(stack, board, options, print_line)
         source = stack.enter_context(open_source(options.source))
-        show = _sinks(stack, options, source)
-        frames = stack.enter_context(contextlib.closing(run_loop(source, classifier.classify)))
+        show, pressed = _sinks(stack, options, source)
+        frames = stack.enter_context(contextlib.closing(run_loop(source, classify)))
         last = ""
         try:
             for frame, result in frames:
                 tally.add(result)
                 if options.json:
                     print_line(json.dumps(dict(result_to_dict(result), name=frame.name)))
-                elif result.label != last:
+                elif answer(result) != last:
                     print_line(_sentence(frame, result))
-                last = result.label
-                if not show(frame.image, result):
+                last = answer(result)
+                notice(frame, result)
+                going = show(frame.image, result)
+                for key in sorted(set(pressed())):  # held down, a key repeats
+                    going = going and key != "q"
+                    press(key, frame, result)
+                if not going:
                     break
         except KeyboardInterrupt:
             pass  # the ordinary end of a camera; a film that is being written is finished
@@ -50,10 +56,54 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     return Outcome(tuple(lines + list(source.remarks)), dict(summary._asdict()))
 
 
-def _sinks(stack: contextlib.ExitStack, options: argparse.Namespace, source: Any) -> Callable[[Any, FrameResult], bool]:
-    """A function of a frame and its result that writes and shows it, and gives False when the window was closed."""
+def _classifier(
+    stack: contextlib.ExitStack, board: Board, options: argparse.Namespace, print_line: Callable[[str], None]
+) -> Tuple[Callable[[Any], Any], Callable[[str, Any, FrameResult], None], Callable[[Any, FrameResult], None]]:
+    """What classifies a frame, what a key does when a frame and its result are in view, and what notices them."""
+    if options.teach is None and not options.notice:
+        from edge.classifier import open_classifier
+
+        with open_learned(board) as store:
+            classifier = open_classifier(
+                this_release(), store, use_look=not options.no_look, false_alarms=options.false_alarms
+            )
+        return classifier.classify, lambda key, frame, result: None, lambda frame, result: None
+    if options.no_look:
+        raise UsageError("--no-look with --teach or --notice", "this camera's pictures", "leave one of them out")
+    from edge.backbone import open_backbone
+    from edge.live import LiveTeacher
+
+    store = stack.enter_context(open_learned(board))
+    labels = options.teach or ()
+    teacher = LiveTeacher(
+        open_backbone(this_release()), store, labels, options.keep_pictures, options.person, options.false_alarms
+    )
+
+    def say(line: Optional[str]) -> None:
+        if line:
+            print_line(json.dumps({"said": line}) if options.json else line)
+
+    def notice(frame: Any, result: FrameResult) -> None:
+        if options.notice:
+            say(teacher.notice(frame, result))
+
+    if options.teach is not None:
+        say(teacher.help())
+    return teacher.classify, lambda key, frame, result: say(teacher.press(key, frame, result)), notice
+
+
+def _sinks(
+    stack: contextlib.ExitStack, options: argparse.Namespace, source: Any
+) -> Tuple[Callable[[Any, FrameResult], bool], Callable[[], str]]:
+    """What writes and shows a frame and its result, False when the window was closed; and the keys pressed since."""
+    if options.teach is None:
+        typed = _no_keys
+    else:
+        from edge.keys import TerminalKeys
+
+        typed = stack.enter_context(TerminalKeys(_STANDARD_INPUT)).pressed
     if not options.out and not options.show:
-        return lambda image, result: True
+        return lambda image, result: True, typed
     from edge.overlay import draw, drawing_size
 
     size = drawing_size(source.size)
@@ -74,8 +124,12 @@ def _sinks(stack: contextlib.ExitStack, options: argparse.Namespace, source: Any
             film.write(drawn)
         return window.show(drawn) if window else True
 
-    return show
+    return show, lambda: typed() + (window.pressed() if window else "")
+
+
+def _no_keys() -> str:
+    return ""
 
 
 def _sentence(frame: Any, result: FrameResult) -> str:
-    return "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, result.label, result.score, frame.name).rstrip()
+    return "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, answer(result), result.score, frame.name).rstrip()

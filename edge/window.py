@@ -18,13 +18,21 @@ _PROBE = "import cv2; cv2.namedWindow('edgewise'); cv2.destroyAllWindows()"
 class Window:
     def __init__(self, title: str) -> None:
         self._title = title
+        self._pressed = ""
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
 
     def show(self, image: np.ndarray) -> bool:
         """Shows a (H, W, 3) uint8 BGR picture. False: the person has ended it."""
         cv2.imshow(self._title, image)
         key = cv2.waitKey(1)
+        if key != -1:
+            self._pressed += chr(key & 0xFF)
         return not ends(key) and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+
+    def pressed(self) -> str:
+        """The keys pressed since the last call."""
+        keys, self._pressed = self._pressed, ""
+        return keys
 
     def close(self) -> None:
         cv2.destroyAllWindows()

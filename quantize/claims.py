@@ -158,7 +158,7 @@ def head_claim(certified: Certified, integers: Integers) -> Claim:
         base = read_base(str(certified.folder / "head.npz"), certified.spec)
         if not (np.array_equal(base.weights, integers.weight.T) and np.array_equal(base.bias, integers.bias)):
             raise GateError("another classifier", "that of the model files", "")
-        return f"the classifier of the model files, sums over {int(base.count.sum())} pictures"
+        return f"the classifier of the model files, {len(base.report_targets)} held-out pictures to report on"
 
     return _held("head.npz", check)
 

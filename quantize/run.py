@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from edge.base import make_base, write_base
+from edge.base import Rows, make_base, write_base
 from edge.contract.files import write_whole
 from edge.contract.labels import labels_text
 from edge.contract.spec import FORMS, spec_text
@@ -171,10 +171,10 @@ def _write_rest(folder: Path, run: Run, material: Material, integers: Integers) 
     if material.labelled is None:
         return  # what is not known cannot be taught beside: pack says so
     engine = Engine(str(folder / "model.u8.onnx"))
-    learned, held = material.labelled.train, material.labelled.val
-    train, val = (run_in_batches(engine, part.pixels)[0] for part in (learned, held))
-    weights = integers.weight.T.copy()
-    base = make_base(train, learned.targets, val, held.targets, weights, integers.bias, run.seed)
+    data = material.labelled
+    parts = (data.train, data.val, data.test)
+    train, choose, report = (Rows(run_in_batches(engine, part.pixels)[0], part.targets) for part in parts)
+    base = make_base(train, choose, report, integers.weight.T.copy(), integers.bias, run.seed)
     write_base(str(folder / "head.npz"), base)
 
 

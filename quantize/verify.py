@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from numpy.typing import NDArray
 from torch import nn
 
-from edge.base import make_base, read_base
+from edge.base import Rows, make_base, read_base
 from edge.contract.archive import Archive
 from edge.contract.errors import FormatError, GateError, InputError
 from edge.contract.labels import parse_labels
@@ -187,11 +187,14 @@ def _page_claim(certified: Certified, integers: Integers, tested: Tested, measur
 def _base_claim(certified: Certified, integers: Integers, data: DataSet, seed: int) -> Claim:
     """The base of learning, made again from every training picture by the u8 file."""
     engine = Engine(str(certified.model("u8")))
-    train, val = (run_in_batches(engine, part.pixels)[0] for part in (data.train, data.val))
-    remade = make_base(train, data.train.targets, val, data.val.targets, integers.weight.T.copy(), integers.bias, seed)
+    parts = (data.train, data.val, data.test)
+    train, choose, report = (Rows(run_in_batches(engine, part.pixels)[0], part.targets) for part in parts)
+    remade = make_base(train, choose, report, integers.weight.T.copy(), integers.bias, seed)
     found = read_base(str(certified.folder / "head.npz"), certified.spec)
     differing = [name for name in found._fields if not np.array_equal(getattr(found, name), getattr(remade, name))]
-    text = f"{', '.join(differing)} differ" if differing else f"the sums over {len(train)} training pictures"
+    text = (
+        f"{', '.join(differing)} differ" if differing else f"the sums over {len(data.train.targets)} training pictures"
+    )
     return Claim("head.npz, made again", not differing, text, "what the u8 file gives for the training pictures")
 
 

@@ -9,6 +9,7 @@ class Prediction(NamedTuple):
     label: str
     score: float  # probability of `label`, 0 to 1
     top: Tuple[Tuple[str, float], ...]  # up to five (label, probability), best first
+    unknown: bool  # unlike everything known, so that `label` is only the nearest
     prepare_ms: float  # crop, resize and look
     infer_ms: float  # network and head
 
@@ -21,6 +22,7 @@ class FrameResult(NamedTuple):
     label: str
     score: float  # probability of `label`, 0 to 1
     top: Tuple[Tuple[str, float], ...]  # up to five (label, probability), best first
+    unknown: bool  # unlike everything known, so that `label` is only the nearest
     age_ms: float  # from capture to result
     prepare_ms: float
     infer_ms: float
@@ -34,6 +36,11 @@ def result_to_dict(result: FrameResult) -> Dict[str, Any]:
     for key in ("age_ms", "prepare_ms", "infer_ms"):
         fields[key] = round(fields[key], 3)
     return fields
+
+
+def answer(result: FrameResult) -> str:
+    """What a person is told: the label, or that it is unknown and what comes nearest."""
+    return "unknown ({}?)".format(result.label) if result.unknown else result.label
 
 
 class Outcome(NamedTuple):

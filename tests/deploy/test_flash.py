@@ -61,6 +61,15 @@ def test_first_contact_then_only_what_changed_then_back(desk: Desk) -> None:
     assert status(desk.target).counter == 2
 
 
+def test_what_the_board_has_learnt_stops_a_flash_unless_it_may_be_set_aside(flashed: Desk) -> None:
+    (flashed.root / "personal").mkdir()
+    (flashed.root / "personal" / "learned.sqlite").write_bytes(b"")
+    with pytest.raises(FormatError):  # these releases' head.npz is none, so what would be lost cannot be known
+        flashed.flash(flashed.two)
+    report = flash(flashed.two, flashed.target, None, lambda done, total: None, set_aside=True)
+    assert report.state == "GOOD"
+
+
 def test_progress_ends_at_the_total(desk: Desk) -> None:
     calls: list[tuple[int, int]] = []
     flash(desk.one, desk.target, desk.public, lambda done, total: calls.append((done, total)))

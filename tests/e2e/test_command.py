@@ -23,20 +23,38 @@ DESK = {
     "verify": ["path", "data", "key", "deep"],
     "keygen": ["name"],
     "pack": ["run", "key", "out", "name", "version"],
-    "flash": ["archive", "target", "trust"],
+    "flash": ["archive", "target", "trust", "set_aside"],
     "status": ["target"],
     "rollback": ["target"],
-    "bench": ["name", "runs", "quick", "out", "python36"],
+    "bench": ["name", "runs", "data", "quick", "out", "python36"],
     "demo": ["out", "seed"],
 }
 BOARD = {
-    "run": ["source", "--out", "--show", "--no-look"],
-    "teach": ["pictures", "--label", "--keep-pictures"],
+    "run": [
+        "source",
+        "--out",
+        "--show",
+        "--no-look",
+        "--false-alarms",
+        "--teach",
+        "--notice",
+        "--keep-pictures",
+        "--person",
+    ],
+    "teach": ["pictures", "--label", "--keep-pictures", "--person"],
     "fit": ["pictures", "--labelled"],
-    "forget": ["--last", "--label", "--id", "--look", "--everything"],
-    "learned": [],
+    "forget": ["--last", "--label", "--person", "--id", "--look", "--noticed", "--everything"],
+    "learned": ["part"],
+    "learned list": ["--person"],
+    "learned show": ["id", "--out"],
+    "learned undo": ["lesson"],
+    "learned noticed": ["--out"],
+    "learned confirm": ["ids", "--label", "--person"],
+    "learned export": ["file"],
+    "learned import": ["file"],
+    "learned check": [],
     "missing": ["manifest", "signature"],
-    "install": ["archive"],
+    "install": ["archive", "--set-aside"],
     "golden": ["release"],
     "status": [],
     "rollback": [],
@@ -51,12 +69,17 @@ def test_the_desks_verbs_and_flags_are_these() -> None:
     assert found == {name: sorted(flags) for name, flags in DESK.items()}
 
 
+def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    found = [a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    return dict(found[0]) if found else {}
+
+
 def test_the_boards_verbs_and_flags_are_these() -> None:
-    (verbs,) = [a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction)]
     found = {}
-    for name, parser in verbs.choices.items():
-        actions = [a for a in parser._actions if a.dest not in ("help", "json", "debug")]
-        found[name] = sorted((a.option_strings or [a.dest])[0] for a in actions)
+    for name, parser in _subparsers(_parser()).items():
+        for part, its in {"": parser, **_subparsers(parser)}.items():
+            actions = [a for a in its._actions if a.dest not in ("help", "json", "debug")]
+            found[f"{name} {part}".strip()] = sorted((a.option_strings or [a.dest])[0] for a in actions)
     assert found == {name: sorted(flags) for name, flags in BOARD.items()}
     assert set(edgewise.BOARD) <= set(found)
 

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 
 from edge.backbone import Backbone
-from edge.base import make_base
+from edge.base import Rows, make_base
 from edge.contract.spec import ModelSpec
+from edge.prior import make_prior
 
 SIDE, FEATURES = 20, 64
 LETTERS = "ACHLTXZ"  # the last one is for teaching
@@ -61,10 +62,13 @@ def make_glyph_base():
     rows = np.concatenate([features, np.ones((len(features), 1), np.float32)], axis=1)
     gram = np.dot(rows.T, rows) + 0.01 * np.eye(FEATURES + 1)
     fitted = np.linalg.solve(gram, np.dot(rows.T, np.eye(len(KNOWN))[targets]))
-    held_pixels, held_targets = known_letters(20, seed=2)
-    held = engine.run(held_pixels)[0]
-    return make_base(features, targets, held, held_targets, fitted[:-1] * 10, fitted[-1] * 10, seed=0)
+    held_out = []
+    for seed in (2, 5):
+        held_pixels, held_targets = known_letters(20, seed)
+        held_out.append(Rows(engine.run(held_pixels)[0], held_targets))
+    return make_base(Rows(features, targets), *held_out, weights=fitted[:-1] * 10, bias=fitted[-1] * 10, seed=0)
 
 
 def make_glyph_backbone(key="first"):
-    return Backbone(KNOWN, SPEC, RandomFeatures(), make_glyph_base(), key)
+    base = make_glyph_base()
+    return Backbone(KNOWN, SPEC, RandomFeatures(), base, make_prior(base), key)

@@ -6,26 +6,16 @@ import shutil
 import numpy as np
 import pytest
 from release_maker import SPEC, signed_manifest, small_files
+from tiny_board import FILES, stripes, write_tiny_base
 
 from edge.backbone import open_backbone
-from edge.base import make_base, write_base
+from edge.base import write_base
 from edge.classifier import open_classifier
 from edge.contract.errors import FormatError
-from edge.engine import Engine
 from edge.lessons import forget_everything, teach
 from edge.pictures import Picture
 from edge.release import open_release
 from edge.store import open_store
-
-FILES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files")
-
-
-def _stripes(count, seed, upright):
-    """(count, 8, 8, 1) uint8."""
-    random = np.random.RandomState(seed)
-    across = 40 + 170 * (np.arange(8) % 2)
-    pattern = np.tile(across, (8, 1)) if upright else np.tile(across[:, np.newaxis], (1, 8))
-    return np.clip(pattern + random.randn(count, 8, 8) * 12, 0, 255).astype(np.uint8)[..., np.newaxis]
 
 
 @pytest.fixture
@@ -36,13 +26,7 @@ def release(tmp_path):
     (folder / "manifest.json").write_bytes(signed_manifest(small_files(), 1)[0])
     (folder / "labels.txt").write_bytes(b"cat\ndog\n")
     shutil.copy(os.path.join(FILES, "tiny.u8.onnx"), str(folder / "model.u8.onnx"))
-    pixels = np.concatenate([_stripes(30, 1, True), _stripes(30, 2, False)])
-    targets = np.repeat([0, 1], 30)
-    features, _ = Engine(str(folder / "model.u8.onnx")).run(pixels)
-    rows = np.concatenate([features, np.ones((60, 1), np.float32)], axis=1)
-    fitted = np.linalg.lstsq(rows, np.eye(2)[targets] * 8, rcond=None)[0]
-    base = make_base(features[::2], targets[::2], features[1::2], targets[1::2], fitted[:-1], fitted[-1], seed=0)
-    write_base(str(folder / "head.npz"), base)
+    write_tiny_base(str(folder / "model.u8.onnx"), str(folder / "head.npz"))
     return open_release(str(folder))
 
 
@@ -51,14 +35,14 @@ def test_a_release_classifies_frames_of_any_size_and_what_it_is_taught(release, 
     with open_store(str(tmp_path / "learned.sqlite")) as store:
         classifier = open_classifier(release, store)
         assert classifier.labels == ("cat", "dog")
-        assert classifier.classify(_stripes(1, 3, True)[0]).label == "cat"
-        assert classifier.classify(_stripes(1, 3, False)[0]).label == "dog"
-        assert classifier.probabilities(_stripes(40, 5, True)).shape == (40, 2)
+        assert classifier.classify(stripes(1, 3, True)[0]).label == "cat"
+        assert classifier.classify(stripes(1, 3, False)[0]).label == "dog"
+        assert classifier.probabilities(stripes(40, 5, True)).shape == (40, 2)
         teach(open_backbone(release), store, "wall", flat, False, 0.0)
         taught = open_classifier(release, store)
         assert taught.labels == ("cat", "dog", "wall")
         assert taught.classify(np.full((64, 64, 3), 125, np.uint8)).label == "wall"
-        assert taught.classify(_stripes(1, 3, True)[0]).label == "cat"
+        assert taught.classify(stripes(1, 3, True)[0]).label == "cat"
         assert classifier.labels == ("cat", "dog")  # as it was when it was opened
         forget_everything(open_backbone(release), store)
         assert open_classifier(release, store).labels == ("cat", "dog")

@@ -5,10 +5,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.base import Base, base_head, code_sums, encode, make_base, read_base, write_base
+from edge.base import (
+    Base,
+    Rows,
+    base_head,
+    code_sums,
+    encode,
+    evened_rows,
+    make_base,
+    read_base,
+    scale,
+    write_base,
+)
 from edge.contract.errors import FormatError, InputError
 from edge.contract.spec import ModelSpec
-from edge.head import Head, probabilities, scores
+from edge.head import Head, even, probabilities, scores
+from edge.ridge import regularised_inverse
 
 SPEC = ModelSpec("test", 8, 8, 1, 5, 3)
 
@@ -18,15 +30,19 @@ def _features(count, seed):
     return np.abs(random.randn(count, 5)).astype(np.float32), np.arange(count) % 3
 
 
+def _made(train, choose=None, report=None, weights=None, bias=None):
+    weights, bias = (np.ones((5, 3)), np.ones(3)) if weights is None else (weights, bias)
+    return make_base(train, choose or train, report or train, weights, bias, seed=0)
+
+
 def _base():
-    features, targets = _features(90, 0)
-    held, held_targets = _features(30, 1)
     random = np.random.RandomState(2)
-    return make_base(features, targets, held, held_targets, random.randn(5, 3), random.randn(3), seed=0)
+    parts = [Rows(*_features(count, seed)) for count, seed in ((90, 0), (30, 1), (40, 4))]
+    return _made(*parts, weights=random.randn(5, 3), bias=random.randn(3))
 
 
 def test_probabilities_sum_to_one_and_rank_as_the_scores_do():
-    head = Head(np.eye(5, 3, dtype=np.float32) * 900, np.zeros(3, np.float32), ("a", "b", "c"), 0.5)
+    head = Head(np.eye(5, 3, dtype=np.float32) * 900, np.zeros(3, np.float32), ("a", "b", "c"), 0.5, False)
     features, _ = _features(20, 3)
     found = probabilities(head, features)
     assert found.dtype == np.float32
@@ -44,46 +60,75 @@ def test_the_base_head_is_the_networks_own_classifier():
 def test_every_class_weighs_one_in_the_sums_however_many_pictures_it_had():
     features, _ = _features(90, 0)
     targets = np.repeat([0, 1, 2], [80, 7, 3])
-    base = make_base(features, targets, features, targets, np.ones((5, 3)), np.ones(3), seed=0)
+    base = _made(Rows(features, targets))
     assert base.gram[-1, -1] == pytest.approx(3)
     assert np.allclose(base.sums[:, -1], 1)
-    assert base.count.tolist() == [80, 7, 3]
 
 
 def test_a_feature_that_never_fires_in_training_has_a_step_above_zero():
     features, targets = _features(90, 0)
     features[:, 2] = 0
-    base = make_base(features, targets, features, targets, np.ones((5, 3)), np.ones(3), seed=0)
+    base = _made(Rows(features, targets))
     assert base.step.min() > 0
     assert encode(features, base.step).max() < 127
 
 
 def test_the_samples_stay_within_their_rows_a_class():
     features, targets = _features(900, 0)
-    base = make_base(features, targets, features, targets, np.ones((5, 3)), np.ones(3), seed=0)
-    assert np.bincount(base.choose_targets).tolist() == [60, 60, 60]
+    base = _made(Rows(features, targets))
+    assert np.bincount(base.choose_targets).tolist() == [200, 200, 200]
     assert np.bincount(base.report_targets).tolist() == [200, 200, 200]
 
 
-def test_the_chosen_sample_is_made_of_rows_of_the_sums():
-    features, targets = _features(90, 0)
-    base = make_base(features, targets, features, targets, np.ones((5, 3)), np.ones(3), seed=0)
-    rows = {bytes(row) for row in encode(features, base.step)}
-    assert all(bytes(row) in rows for row in base.choose_codes)
+def test_the_samples_are_rows_that_the_sums_were_not_made_of():
+    parts = [Rows(*_features(90, seed)) for seed in (0, 1, 2)]
+    base = _made(*parts)
+    for codes, part in ((base.choose_codes, parts[1]), (base.report_codes, parts[2])):
+        assert (codes == encode(part.features, base.step)).all()
+
+
+def test_the_base_says_what_the_networks_own_classifier_answers_to_the_report_sample():
+    base = _base()
+    features, _ = _features(40, 4)
+    expected = scores(base_head(base, ("a", "b", "c")), features).argmax(axis=1)
+    assert (base.report_answers == expected).all()
+
+
+def test_the_penalty_leaves_the_least_error_on_the_chosen_sample():
+    base = _base()
+    to_features = scale(base.step)
+    gram, moments = base.gram * np.outer(to_features, to_features), (base.sums * to_features).T
+    rows, wanted = evened_rows(base.choose_codes, base.step), np.eye(3)[base.choose_targets]
+
+    def error(penalty):
+        missed = wanted - np.dot(rows, np.dot(regularised_inverse(gram, penalty), moments))
+        return np.mean([(missed[base.choose_targets == c] ** 2).sum(axis=1).mean() for c in range(3)])
+
+    energy = np.diag(gram)[:-1].mean()
+    assert all(error(float(base.penalty)) <= error(ridge * energy) for ridge in (0.001, 0.03, 1.0))
+
+
+def test_evened_features_have_length_one_and_keep_signs_and_order():
+    features = np.array([[4.0, -9.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
+    found = even(features)
+    assert found.dtype == np.float32
+    assert np.allclose(found[0] * np.sqrt(14), [2, -3, 0, 1])
+    assert (found[1] == 0).all()
+    assert np.allclose(even(features * 100), found)
 
 
 @pytest.mark.parametrize("targets", [np.zeros(90, int), np.arange(90) % 2, np.arange(90) % 4])
 def test_a_class_without_training_pictures_is_refused(targets):
     features, _ = _features(90, 0)
     with pytest.raises(InputError):
-        make_base(features, targets, features, targets, np.ones((5, 3)), np.ones(3), seed=0)
+        _made(Rows(features, targets))
 
 
 def test_features_that_are_not_finite_are_refused():
     features, targets = _features(90, 0)
     features[4, 1] = np.nan
     with pytest.raises(InputError):
-        make_base(features, targets, features[:3], targets[:3], np.ones((5, 3)), np.ones(3), seed=0)
+        _made(Rows(features, targets), Rows(features[:3], targets[:3]))
 
 
 @settings(max_examples=25, deadline=None)
@@ -117,11 +162,12 @@ def test_a_head_of_another_model_is_refused(tmp_path):
     "change",
     [
         {"step": np.zeros(5, np.float32)},
-        {"count": np.zeros(3, np.int64)},
+        {"penalty": np.zeros((), np.float64)},
         {"bias": np.full(3, np.nan, np.float32)},
         {"gram": np.eye(6, dtype=np.float32)},
         {"choose_targets": np.zeros(1, np.int64)},
-        {"report_targets": np.full(30, 3, np.int64)},
+        {"report_targets": np.full(40, 3, np.int64)},
+        {"report_answers": np.full(40, -1, np.int64)},
         {"choose_targets": np.zeros(0, np.int64), "choose_codes": np.zeros((0, 5), np.int8)},
     ],
 )

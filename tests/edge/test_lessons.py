@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 from glyph_world import KNOWN, draw, known_letters, make_glyph_backbone, on_paper
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.classifier import Classifier
 from edge.contract.errors import FormatError, InputError, UsageError
@@ -14,8 +16,10 @@ from edge.lessons import (
     forget_label,
     forget_last,
     forget_look,
+    forget_person,
     learned,
     teach,
+    undo,
 )
 from edge.pictures import Picture, folder_label, read_pictures
 from edge.recall import recall
@@ -55,7 +59,7 @@ def _bits(backbone, store):
 def test_a_taught_class_is_named_by_the_classifier(backbone, store):
     report = _teach(backbone, store, "Z", 10)
     assert report.new_class and len(report.ids) == 10
-    assert report.learned.verdict.taught[0].label == "Z"
+    assert report.learned.verdict.enough.classes[0].label == "Z"
     classifier = Classifier(backbone, recall(backbone, store))
     assert classifier.labels == KNOWN + ("Z",)
     said = [classifier.classify(image) for image in draw("Z", 30, 4)]
@@ -100,6 +104,77 @@ def test_forgetting_gives_the_bits_from_before(backbone, store):
     assert _bits(backbone, store) == bits[1]
     forget_examples(backbone, store, [row.id for row in learned(backbone, store).examples])
     assert _bits(backbone, store) == bits[0]
+
+
+def test_forgetting_a_person_gives_the_bits_from_before_that_person(backbone, store):
+    _teach(backbone, store, "Z")
+    before = _bits(backbone, store)
+    pictures = _pictures(draw("Z", 3, seed=8))
+    for letter in "ZQ":
+        teach(backbone, store, letter, pictures, False, NOW, person="Ada")
+    assert [row.person for row in learned(backbone, store).examples] == [""] * 5 + ["Ada"] * 6
+    assert len(forget_person(backbone, store, "Ada").examples) == 6
+    assert _bits(backbone, store) == before
+    with pytest.raises(InputError):
+        forget_person(backbone, store, "Ada")
+    with pytest.raises(UsageError):
+        teach(backbone, store, "Z", pictures, False, NOW, person="a/b")
+
+
+def test_undo_takes_lessons_back_newest_first_whatever_they_were(backbone, store):
+    bits = [_bits(backbone, store)]
+    _teach(backbone, store, "Z")
+    bits.append(_bits(backbone, store))
+    pixels, targets = known_letters(6, seed=7)
+    assert _fit(backbone, store, on_paper(pixels, 1)[::6], [KNOWN[t] for t in targets[::6]]).choice.changed
+    bits.append(_bits(backbone, store))
+    _teach(backbone, store, "A")
+    assert len(undo(backbone, store, None).examples) == 5
+    assert _bits(backbone, store) == bits[2]
+    assert len(undo(backbone, store, None).looks) == 1
+    assert _bits(backbone, store) == bits[1]
+    _teach(backbone, store, "A")
+    _teach(backbone, store, "Z", seed=8)
+    assert len(undo(backbone, store, 1).examples) == 10
+    assert _bits(backbone, store) == bits[1]
+    undo(backbone, store, 0)
+    assert _bits(backbone, store) == bits[0]
+    with pytest.raises(InputError):
+        undo(backbone, store, None)
+
+
+acts = st.lists(st.tuples(st.sampled_from("tttfulp"), st.integers(0, 99)), max_size=12)
+
+
+@settings(max_examples=12, deadline=None)
+@given(acts, st.randoms())
+def test_any_teaching_and_forgetting_ends_in_the_head_that_saw_only_what_is_left(
+    backbone, tmp_path_factory, acts, random
+):
+    """t: teach, f: forget an example, u: undo, l: forget a label, p: forget a person."""
+    folder = tmp_path_factory.mktemp("order")
+    letters = {letter: draw(letter, 12, 3) for letter in "ZQA"}
+    with open_store(str(folder / "one")) as store:
+        for number, (act, which) in enumerate(acts):
+            rows = learned(backbone, store).examples
+            if act == "t" or not rows:
+                letter = "ZQA"[which % 3]
+                chosen = _pictures(letters[letter][which % 9 : which % 9 + 1 + which % 3])
+                teach(backbone, store, letter, chosen, False, NOW + number, person=("Ada", "Bo")[which % 2])
+            elif act == "f":
+                forget_examples(backbone, store, [rows[which % len(rows)].id])
+            elif act == "u":
+                undo(backbone, store, None)
+            elif act == "l":
+                forget_label(backbone, store, rows[which % len(rows)].label)
+            else:
+                forget_person(backbone, store, rows[which % len(rows)].person)
+        left = [store.whole(row.id) for row in learned(backbone, store).examples]
+        random.shuffle(left)
+        with open_store(str(folder / "other")) as other:
+            for example in left:
+                other.add_whole([example], ())
+            assert _bits(backbone, other) == _bits(backbone, store)
 
 
 def test_forgetting_what_is_not_there_is_refused_and_removes_nothing(backbone, store):

@@ -22,7 +22,7 @@ VIDEO = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "video"
 
 def classify(image):
     """Labels a picture by its very bytes, so that a wrong, lost or swapped frame shows."""
-    return Prediction("{:08x}".format(zlib.crc32(image.tobytes())), 0.5, (), 0.1, 0.2)
+    return Prediction("{:08x}".format(zlib.crc32(image.tobytes())), 0.5, (), False, 0.1, 0.2)
 
 
 def labels_by_hand(path):
@@ -102,7 +102,7 @@ def test_a_frozen_camera_gets_no_label_once_it_is_known_to_be_frozen():
 
 
 def result(sequence, captured_ms, age_ms, prepare_ms=1.0, infer_ms=2.0):
-    return FrameResult(sequence, int(captured_ms * 1e6), "a", 0.5, (), age_ms, prepare_ms, infer_ms)
+    return FrameResult(sequence, int(captured_ms * 1e6), "a", 0.5, (), False, age_ms, prepare_ms, infer_ms)
 
 
 def test_a_summary_counts_gaps_and_measures_from_the_first_result_to_the_last():

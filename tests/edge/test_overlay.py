@@ -9,8 +9,8 @@ from edge.contract.results import FrameResult
 from edge.overlay import ascii_text, draw, drawing_size
 
 
-def result(label="seven", score=0.9):
-    return FrameResult(0, 0, label, score, ((label, score),), 1.0, 1.0, 1.0)
+def result(label="seven", score=0.9, unknown=False):
+    return FrameResult(0, 0, label, score, ((label, score),), unknown, 1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from glyph_world import KNOWN, draw, make_glyph_backbone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.base import base_head, encode
+from edge.base import base_head, encode, evened_rows
 from edge.head import scores
 from edge.judge import Rows, best_temperature, judge
-from edge.ridge import leave_one_out, leave_one_out_of_mean, regularised_inverse
+from edge.ridge import known, learn, leave_one_out, leave_one_out_of_class, regularised_inverse
 from edge.solve import solve
 
 
@@ -26,57 +26,79 @@ def _bits(head):
     return head.weights.tobytes(), head.bias.tobytes(), head.labels, head.temperature
 
 
-def _weighted(count, seed):
+def _solve(backbone, examples):
+    return solve(backbone.base, backbone.prior, KNOWN, examples)
+
+
+def _all_bits(solved):
+    """Of everything that a frame or a person gets to see."""
+    unlikeness = solved.unlikeness
+    arrays = (unlikeness.spread, unlikeness.middle, unlikeness.solution, unlikeness.ordinary)
+    return _bits(solved.head), [array.tobytes() for array in arrays], solved.verdict
+
+
+def _rows(count, seed, column=None):
+    """(count, 5) rows, their one-hot wishes (count, 3), and weights."""
     random = np.random.RandomState(seed)
     rows = np.concatenate([np.abs(random.randn(count, 4)), np.ones((count, 1))], axis=1)
-    return rows, np.eye(3)[random.randint(0, 2, count)], random.rand(count) * 0.2
+    targets = random.randint(0, 2, count) if column is None else np.full(count, column)
+    return rows, np.eye(3)[targets], random.rand(count) * 0.2
 
 
-def _refit(rows, wanted, weights, penalty, row):
-    gram = np.dot((rows * weights[:, np.newaxis]).T, rows)
-    moments = np.dot((rows * weights[:, np.newaxis]).T, wanted)
-    return np.dot(row, np.dot(regularised_inverse(gram, penalty), moments))
+def _refit(rows, wanted, weights):
+    weighted = rows * weights[:, np.newaxis]
+    return np.dot(regularised_inverse(np.dot(weighted.T, rows), 0.1), np.dot(weighted.T, wanted))
 
 
-def test_leave_one_out_of_weighted_rows_equals_refitting_without_each():
-    rows, wanted, weights = _weighted(30, 0)
-    gram = np.dot((rows * weights[:, np.newaxis]).T, rows)
-    inverse = regularised_inverse(gram, 0.1)
-    solution = np.dot(inverse, np.dot((rows * weights[:, np.newaxis]).T, wanted))
-    found = leave_one_out(inverse, solution, rows, wanted, weights)
-    for i in range(len(rows)):
-        others = np.arange(len(rows)) != i
-        expected = _refit(rows[others], wanted[others], weights[others], 0.1, rows[i])
-        assert np.allclose(found[i], expected, atol=1e-10)
+def _before(rows, wanted, weights, examples, examples_wanted):
+    weighted = rows * weights[:, np.newaxis]
+    inverse = regularised_inverse(np.dot(weighted.T, rows), 0.1)
+    return known(inverse, np.dot(inverse, np.dot(weighted.T, wanted)), examples, examples_wanted)
 
 
-@pytest.mark.parametrize("count", [2, 3, 7])
-def test_leave_one_out_of_a_new_class_equals_refitting_with_the_others_weighing_one(count):
-    rows, wanted, weights = _weighted(30, 0)
-    new, _, _ = _weighted(count, 1)
-    new_wanted = np.tile(np.eye(3)[2], (count, 1))
-    all_rows, all_wanted = np.concatenate([rows, new]), np.concatenate([wanted, new_wanted])
-    all_weights = np.append(weights, np.full(count, 1.0 / count))
-    gram = np.dot((all_rows * all_weights[:, np.newaxis]).T, all_rows)
-    inverse = regularised_inverse(gram, 0.1)
-    solution = np.dot(inverse, np.dot((all_rows * all_weights[:, np.newaxis]).T, all_wanted))
-    found = leave_one_out_of_mean(inverse, solution, new, new_wanted)
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_learning_examples_equals_fitting_all_rows_again(count):
+    rows, wanted, weights = _rows(30, 0)
+    examples, examples_wanted, theirs = _rows(count, 1)
+    fit = learn(_before(rows, wanted, weights, examples, examples_wanted), theirs)
+    every = np.concatenate([rows, examples]), np.concatenate([wanted, examples_wanted]), np.append(weights, theirs)
+    expected = _refit(*every)
+    assert np.allclose(fit.solution, expected, atol=1e-9)
+    assert np.allclose(fit.scores, np.dot(examples, expected), atol=1e-9)
+    weighted = every[0] * every[2][:, np.newaxis]
+    inverse = regularised_inverse(np.dot(weighted.T, every[0]), 0.1)
+    assert np.allclose(fit.kernel, np.dot(examples, np.dot(inverse, examples.T)), atol=1e-9)
+
+
+def test_leave_one_out_of_weighted_examples_equals_fitting_again_without_each():
+    rows, wanted, weights = _rows(30, 0)
+    examples, examples_wanted, theirs = _rows(6, 1)
+    fit = learn(_before(rows, wanted, weights, examples, examples_wanted), theirs)
+    found = leave_one_out(fit.scores, fit.kernel, examples_wanted, theirs)
+    for i in range(6):
+        others = np.arange(6) != i
+        expected = _refit(
+            np.concatenate([rows, examples[others]]),
+            np.concatenate([wanted, examples_wanted[others]]),
+            np.append(weights, theirs[others]),
+        )
+        assert np.allclose(found[i], np.dot(examples[i], expected), atol=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_leave_one_out_of_a_new_class_equals_fitting_again_with_the_others_weighing_one(count):
+    rows, wanted, weights = _rows(30, 0)
+    new, new_wanted, _ = _rows(count, 1, column=2)
+    fit = learn(_before(rows, wanted, weights, new, new_wanted), np.full(count, 1.0 / count))
+    found = leave_one_out_of_class(fit.scores, fit.kernel, new_wanted)
     for i in range(count):
-        others = np.append(np.ones(30, bool), np.arange(count) != i)
-        its_weights = np.append(weights, np.full(count - 1, 1.0 / (count - 1)))
-        expected = _refit(all_rows[others], all_wanted[others], its_weights, 0.1, new[i])
-        assert np.allclose(found[i], expected, atol=1e-10)
-
-
-def test_leave_one_out_of_a_class_with_one_example_scores_nothing_for_it():
-    rows, wanted, weights = _weighted(30, 0)
-    new = np.array([[0.3, 1.0, 0.2, 0.7, 1.0]])
-    gram = np.dot((rows * weights[:, np.newaxis]).T, rows) + np.dot(new.T, new)
-    moments = np.dot((rows * weights[:, np.newaxis]).T, wanted) + np.dot(new.T, [[0.0, 0.0, 1.0]])
-    inverse = regularised_inverse(gram, 0.1)
-    found = leave_one_out_of_mean(inverse, np.dot(inverse, moments), new, np.array([[0.0, 0.0, 1.0]]))
-    assert found[0, 2] == pytest.approx(0, abs=1e-10)
-    assert np.allclose(found[0], _refit(rows, wanted, weights, 0.1, new[0]))
+        others = np.arange(count) != i
+        expected = _refit(
+            np.concatenate([rows, new[others]]),
+            np.concatenate([wanted, new_wanted[others]]),
+            np.append(weights, np.full(count - 1, 1.0 / max(1, count - 1))),
+        )
+        assert np.allclose(found[i], np.dot(new[i], expected), atol=1e-9)
 
 
 def test_an_offset_trades_known_classes_for_new_ones():
@@ -94,19 +116,19 @@ def test_the_temperature_is_low_where_scores_are_right_and_high_where_they_are_n
 
 
 def test_with_nothing_taught_the_head_is_the_base_head(backbone):
-    head, verdict = solve(backbone.base, KNOWN, {})
+    head, _, verdict = _solve(backbone, {})
     assert _bits(head) == _bits(base_head(backbone.base, KNOWN))
     assert verdict.before == verdict.after
-    assert verdict.taught == ()
+    assert verdict.enough.classes == ()
 
 
 def test_a_new_class_is_learnt_and_the_known_ones_are_kept(backbone):
-    head, verdict = solve(backbone.base, KNOWN, {"Z": _codes(backbone, "Z", 10, 3)})
+    head, _, verdict = _solve(backbone, {"Z": _codes(backbone, "Z", 10, 3)})
     assert head.labels == KNOWN + ("Z",)
     features = backbone.engine.run(draw("Z", 60, 4))[0]
     assert (scores(head, features).argmax(axis=1) == len(KNOWN)).mean() > 0.6
     assert verdict.after >= verdict.before - 0.05
-    assert [(taught.label, taught.examples) for taught in verdict.taught] == [("Z", 10)]
+    assert [(report.label, report.new, report.examples) for report in verdict.enough.classes] == [("Z", True, 10)]
 
 
 def test_a_correction_of_a_known_class_changes_no_label_and_is_learnt(backbone):
@@ -114,39 +136,67 @@ def test_a_correction_of_a_known_class_changes_no_label_and_is_learnt(backbone):
     features = backbone.engine.run(turned)[0]
     before = (scores(base_head(backbone.base, KNOWN), features).argmax(axis=1) == KNOWN.index("L")).mean()
     codes = encode(features, backbone.base.step)
-    head, verdict = solve(backbone.base, KNOWN, {"L": codes[:10]})
+    head, _, verdict = _solve(backbone, {"L": codes[:10]})
     assert head.labels == KNOWN
     after = (scores(head, features[10:]).argmax(axis=1) == KNOWN.index("L")).mean()
     assert after > max(before, 0.7)
     assert verdict.after >= verdict.before - 0.05
 
 
+def test_new_classes_and_corrections_are_learnt_together(backbone):
+    turned = draw("L", 30, 5)[:, :, ::-1].copy()
+    turned_features, new_features = backbone.engine.run(turned)[0], backbone.engine.run(draw("Z", 30, 4))[0]
+    examples = {"L": encode(turned_features[:10], backbone.base.step), "Z": _codes(backbone, "Z", 10, 3)}
+    head, _, verdict = _solve(backbone, examples)
+    assert (scores(head, turned_features[10:]).argmax(axis=1) == KNOWN.index("L")).mean() > 0.7
+    assert (scores(head, new_features).argmax(axis=1) == len(KNOWN)).mean() > 0.6
+    assert verdict.after >= verdict.before - 0.05
+    assert [(report.label, report.new) for report in verdict.enough.classes] == [("L", False), ("Z", True)]
+
+
+def test_the_verdict_rests_on_the_report_sample_and_the_choices_do_not(backbone):
+    examples = {"Z": _codes(backbone, "Z", 10, 3)}
+    head, _, verdict = _solve(backbone, examples)
+    right = np.dot(evened_rows(backbone.base.report_codes, backbone.base.step)[:, :-1], head.weights) + head.bias
+    right = right.argmax(axis=1) == backbone.base.report_targets
+    assert verdict.after == pytest.approx(np.mean([right[backbone.base.report_targets == c].mean() for c in range(6)]))
+    shuffled = backbone.base.report_targets[::-1].copy()
+    other = solve(backbone.base._replace(report_targets=shuffled), backbone.prior, KNOWN, examples)
+    assert _bits(other.head) == _bits(head)
+    assert other.verdict.after != verdict.after
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.randoms())
 def test_any_order_of_examples_and_labels_gives_the_same_bits(backbone, random):
     examples = {letter: _codes(backbone, letter, 4, 3) for letter in "ZAQ"}
-    expected = solve(backbone.base, KNOWN, examples)
+    expected = _solve(backbone, examples)
     letters = list(examples)
     random.shuffle(letters)
     shuffled = {letter: np.array(random.sample(list(examples[letter]), 4)) for letter in letters}
-    found = solve(backbone.base, KNOWN, shuffled)
-    assert _bits(found[0]) == _bits(expected[0])
-    assert found[1] == expected[1]
+    assert _all_bits(_solve(backbone, shuffled)) == _all_bits(expected)
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ZQAL"), st.integers(1, 4)), max_size=4, unique_by=lambda pair: pair[0]))
-def test_teaching_and_forgetting_a_class_gives_the_head_from_before(backbone, lessons):
+def test_teaching_and_forgetting_a_class_gives_everything_from_before(backbone, lessons):
     examples = {letter: _codes(backbone, letter, count, 3) for letter, count in lessons}
-    before = solve(backbone.base, KNOWN, examples)
+    before = _solve(backbone, examples)
     more = dict(examples, K=_codes(backbone, "K", 3, 9))
-    solve(backbone.base, KNOWN, more)
+    _solve(backbone, more)
     del more["K"]
-    after = solve(backbone.base, KNOWN, more)
-    assert _bits(after[0]) == _bits(before[0])
-    assert after[1] == before[1]
+    assert _all_bits(_solve(backbone, more)) == _all_bits(before)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 3), st.sampled_from("ZA"))
+def test_forgetting_one_example_gives_everything_from_a_board_that_never_saw_it(backbone, which, letter):
+    examples = {"Z": _codes(backbone, "Z", 4, 3), "A": _codes(backbone, "A", 4, 3)}
+    never = dict(examples, **{letter: np.delete(examples[letter], which, axis=0)})
+    undone = dict(examples, **{letter: np.array([row for i, row in enumerate(examples[letter]) if i != which])[::-1]})
+    assert _all_bits(_solve(backbone, undone)) == _all_bits(_solve(backbone, never))
 
 
 def test_new_labels_follow_those_of_the_release_in_sorted_order(backbone):
-    head, _ = solve(backbone.base, KNOWN, {letter: _codes(backbone, letter, 2, 3) for letter in "ZBKA"})
+    head, _, _ = _solve(backbone, {letter: _codes(backbone, letter, 2, 3) for letter in "ZBKA"})
     assert head.labels == KNOWN + ("B", "K", "Z")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from networks import KINDS, Net, quantized, random_net, smooth_pixels
 
-from edge.base import make_base, write_base
+from edge.base import Rows, make_base, write_base
 from edge.contract.files import write_whole
 from edge.contract.labels import labels_text
 from edge.contract.spec import FORMS, spec_text
@@ -71,9 +71,9 @@ def write_run(folder: Path) -> Path:
     write_whole(str(int8 / "spec.json"), spec_text(spec).encode())
     write_golden(int8 / "golden.npz", integers, spec, test.pixels)
     engine = Engine(str(int8 / "model.u8.onnx"))
-    train, val = (run_in_batches(engine, part.pixels)[0] for part in (data.train, data.val))
-    weights = integers.weight.T.copy()
-    base = make_base(train, data.train.targets, val, data.val.targets, weights, integers.bias, SEED)
+    parts = (data.train, data.val, data.test)
+    train, choose, report = (Rows(run_in_batches(engine, part.pixels)[0], part.targets) for part in parts)
+    base = make_base(train, choose, report, integers.weight.T.copy(), integers.bias, SEED)
     write_base(str(int8 / "head.npz"), base)
     report = completed(int8, report)
     page = render_report(report, data.labels, test.targets, measured.logits, test.pixels, integers)

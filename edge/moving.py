@@ -1,0 +1,93 @@
+"""What a new release would set aside of what was learnt, said before anything is changed.
+
+Features of one network mean nothing to another. An example whose picture was kept is put through the new network; one
+without a picture cannot be, nor can a look, which was found by what the old network answered.
+"""
+
+import io
+import os
+from collections import Counter
+from typing import NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from edge.backbone import backbone_key
+from edge.board import Board
+from edge.contract.archive import Archive
+from edge.contract.errors import BoardError, FormatError
+from edge.recall import key_under
+from edge.release import open_release
+from edge.store import ExampleRow, Store, open_store
+
+
+class Left(NamedTuple):
+    """What counts with one network and would not with another."""
+
+    examples: Tuple[ExampleRow, ...]
+    look: Optional[str]
+
+
+def refuse_to_set_aside(board: Board, archive: Archive) -> None:
+    """Raises BoardError if installing `archive`, whose signature holds, would leave behind what this board has learnt.
+
+    It says what, exactly. Without such a thing, it returns. Raises FormatError for a head.npz or store that is damaged.
+    """
+    path = board.path("personal", "learned.sqlite")
+    if not os.path.exists(path) or not os.path.lexists(board.path("current")):
+        return
+    current = open_release(os.path.realpath(board.path("current")))
+    with open(current.file("head.npz"), "rb") as file:
+        before = backbone_key(current.backbone(), _step(file.read()))
+    after = backbone_key(archive.manifest.files["model.u8.onnx"].sha256, _step(_head(board, archive)))
+    with open_store(path) as store:
+        left = left_behind(store, before, after, archive.manifest.model.channels)
+    if left.examples or left.look:
+        raise BoardError(
+            "{} would set aside {}: they belong to the network of {}".format(
+                archive.release, _named(left), os.path.basename(current.path)
+            ),
+            "a release of the same network, or lessons taught with --keep-pictures",
+            "flash with --set-aside to go on; `rollback` brings them back; `learned export` keeps a copy",
+        )
+
+
+def left_behind(store: Store, before: str, after: str, channels: int) -> Left:
+    """What counts with the backbone `before` and would not with `after`, whose input has so many channels."""
+    if before == after:
+        return Left((), None)
+    look = store.look(before)
+    now = {row.id for row in store.examples(key_under(store, before, channels)) if row.used}
+    then = store.examples(key_under(store, after, channels))
+    lost = tuple(row for row in then if row.id in now and not row.used and not row.has_picture)
+    return Left(lost, look.name if look is not None and store.look(after) is None else None)
+
+
+def _named(left: Left) -> str:
+    parts = []
+    if left.examples:
+        labels = sorted(Counter(row.label for row in left.examples).items())
+        counts = ", ".join("{} {}".format(label, count) for label, count in labels[:8])
+        more = " and {} labels more".format(len(labels) - 8) if len(labels) > 8 else ""
+        parts.append("{} examples without pictures ({}{})".format(len(left.examples), counts, more))
+    if left.look:
+        parts.append("the look {}".format(left.look))
+    return " and ".join(parts)
+
+
+def _head(board: Board, archive: Archive) -> bytes:
+    """The new release's head.npz: in the archive, or on this board already."""
+    if "head.npz" in archive.names:
+        return b"".join(archive.pieces("head.npz"))
+    with open(board.path("objects", archive.manifest.files["head.npz"].sha256), "rb") as file:
+        return file.read()
+
+
+def _step(data: bytes) -> np.ndarray:
+    """The steps of the codes in a head.npz."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return file["step"]
+    except Exception as error:  # noqa: BLE001  numpy and zipfile raise a dozen kinds for a damaged file
+        raise FormatError(
+            "head.npz: {}".format(str(error).split("\n")[0]), "one that edgewise wrote", "pack the release again"
+        ) from None

@@ -1,0 +1,68 @@
+"""How unlike everything known a picture is: far from what was learnt, and like no class.
+
+Two numbers that the ridge solution has anyway: the leverage z^T inverse z of a row, which is the variance of its scores
+had they been drawn from a Gaussian process, and its highest score. Each is taken in deviations of the `choose` sample,
+and they are added. Rows have length 1 (edge.head.even), without which leverage tells little (Mahalanobis++,
+arXiv 2505.18032). docs/learning.md has the other scores that were tried.
+"""
+
+from typing import NamedTuple, Tuple
+
+import numpy as np
+
+from edge.prior import Prior, leverage
+from edge.ridge import Fit, Known
+
+FALSE_ALARMS = 0.05  # of pictures of known classes, unless another share is asked for
+
+
+class Unlikeness(NamedTuple):
+    """After n examples. Made anew by every pass, since a class that was taught is unknown no longer."""
+
+    inverse: np.ndarray  # (D + 1, D + 1) float32, of the prior: read for every frame
+    spread: np.ndarray  # (D + 1, n) of the examples
+    middle: np.ndarray  # (n, n)
+    solution: np.ndarray  # (D + 1, C), offsets included
+    far: Tuple[float, float]  # mean and deviation of the root of the leverage, over the `choose` sample
+    sure: Tuple[float, float]  # of the highest score
+    ordinary: np.ndarray  # (M,) sorted: the unlikeness of the `choose` sample
+
+
+def make_unlikeness(prior: Prior, taught: Known, fit: Fit, solution: np.ndarray, sample: np.ndarray) -> Unlikeness:
+    """solution: (D + 1, C) of `fit` with the offsets; sample: (M, D + 1), the rows of `choose`."""
+    far = np.sqrt(_left(prior.leverage, np.dot(sample, taught.spread), fit.middle))
+    sure = np.dot(sample, solution).max(axis=1)
+    inverse = prior.inverse.astype(np.float32)
+    found = Unlikeness(inverse, taught.spread, fit.middle, solution, _spread(far), _spread(sure), np.empty(0))
+    return found._replace(ordinary=np.sort(_sum(found, far, sure)))
+
+
+def unlikeness(known: Unlikeness, evened: np.ndarray) -> np.ndarray:
+    """evened: (N, D) float32 as edge.head.even gives them. Returns (N,) float64, higher for what is less known."""
+    rows = np.concatenate([evened, np.ones((len(evened), 1), np.float32)], axis=1)
+    far = np.sqrt(_left(leverage(known.inverse, rows), np.dot(rows, known.spread), known.middle))
+    return _sum(known, far, np.dot(rows, known.solution).max(axis=1))
+
+
+def threshold(known: Unlikeness, false_alarms: float) -> float:
+    """Above it a picture is unknown: of pictures like the `choose` sample at most `false_alarms`, a share, on average.
+
+    That is the quantile of split conformal prediction (Vovk et al. 2005), which a small sample does not make too low.
+    At 0, or for a share that the sample is too small to tell, nothing is unknown.
+    """
+    count = len(known.ordinary)
+    at = int(np.ceil((count + 1) * (1 - false_alarms))) - 1
+    return float(known.ordinary[max(0, at)]) if at < count else float("inf")
+
+
+def _left(before: np.ndarray, products: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """The leverage (N,) that the examples leave; products: (N, n), rows @ spread."""
+    return np.maximum(before - np.einsum("ij,ij->i", np.dot(products, middle), products), 0.0)
+
+
+def _spread(values: np.ndarray) -> Tuple[float, float]:
+    return float(values.mean()), float(max(values.std(), 1e-12))
+
+
+def _sum(known: Unlikeness, far: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    return (far - known.far[0]) / known.far[1] - (sure - known.sure[0]) / known.sure[1]
