@@ -52,16 +52,19 @@ def deep_slda(task: Task) -> Fit:
     moments = {id(part): _moments(part, task.known) for part in (task.train, task.sample)}
 
     def fit(examples: Part, known: Part) -> Score:
-        count, covariance = len(known.targets), moments[id(known)][1]
+        count, left, shares, offs = len(known.targets), 1.0, np.empty(0), []
         means = np.zeros((len(task.labels), known.x.shape[1]))
         means[: task.known] = moments[id(known)][0]
         seen = np.bincount(known.targets, minlength=len(task.labels))
         for row, column in zip(examples.x, examples.targets, strict=True):
-            off = row - means[column]
-            covariance = (count * covariance + np.outer(off, off) * count / (count + 1)) / (count + 1)
-            means[column] += off / (seen[column] + 1)
+            offs.append(row - means[column])
+            kept = count / (count + 1)  # of the covariance so far; the rank-one updates are added up in one product
+            left, shares = left * kept, np.append(shares * kept, kept / (count + 1))
+            means[column] += offs[-1] / (seen[column] + 1)
             seen[column] += 1
             count += 1
+        streamed = np.array(offs)
+        covariance = left * moments[id(known)][1] + np.dot(streamed.T * shares, streamed)
         shrunk = (1 - _SLDA_SHRINKAGE) * covariance + _SLDA_SHRINKAGE * np.eye(len(covariance))
         weights = np.linalg.solve(shrunk, means.T)
         bias = -0.5 * (means.T * weights).sum(axis=0)

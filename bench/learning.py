@@ -44,7 +44,7 @@ class Settings:
         )
 
 
-FULL = Settings(20, 10, (5, 10, 20))
+FULL = Settings(20, 5, (5, 10, 20))
 QUICK = Settings(3, 0, (5,))
 
 

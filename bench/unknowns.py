@@ -105,10 +105,13 @@ def _squares(x: Floats, mean: Values, inverse: Values) -> Values:
 def _mahalanobis(rows: Part) -> tuple[Callable[[Floats], Values], Callable[[Floats], Values]]:
     """To the nearest class mean (Lee et al. 2018), and that less the distance to all (Ren et al. 2021)."""
     means, within, of_all = _moments(rows)
-    near, far, middle = _inverse(within), _inverse(of_all), means.mean(axis=0)
+    near, far, middle = np.linalg.cholesky(_inverse(within)), _inverse(of_all), means.mean(axis=0)
+    places = np.dot(means, near)
 
     def plain(x: Floats) -> Values:
-        return np.asarray(np.min([_squares(x, mean, near) for mean in means], axis=0))
+        whitened = np.dot(x, near)
+        squares = (whitened**2).sum(axis=1)[:, np.newaxis] - 2 * np.dot(whitened, places.T) + (places**2).sum(axis=1)
+        return np.asarray(squares.min(axis=1))
 
     return plain, lambda x: plain(x) - _squares(x, middle, far)
 

@@ -54,18 +54,7 @@ def make_base(train: Rows, choose: Rows, report: Rows, weights: np.ndarray, bias
     training picture, no held-out picture or no finite feature.
     """
     classes = weights.shape[1]
-    count = np.bincount(train.targets, minlength=classes)
-    if len(count) != classes or count.min() == 0 or min(len(choose.targets), len(report.targets)) == 0:
-        raise InputError(
-            "{} pictures of {} classes to learn from, {} and {} held out".format(
-                len(train.targets), np.count_nonzero(count), len(choose.targets), len(report.targets)
-            ),
-            "some of each of {} classes, and some held out".format(classes),
-            "add pictures",
-        )
-    finite = all(np.isfinite(rows.features).all() for rows in (train, choose, report))
-    if not (finite and train.features.any()):
-        raise InputError("features that are all 0 or not finite", "a network that responds", "train it again")
+    count = _checked_count(train, choose, report, classes)
     weights, bias = np.array(weights, np.float32), np.array(bias, np.float32)
     step = _steps(even(train.features))
     codes = encode(train.features, step)
@@ -90,6 +79,23 @@ def make_base(train: Rows, choose: Rows, report: Rows, weights: np.ndarray, bias
         report_targets=np.asarray(report.targets)[reported].astype(np.int64),
         report_answers=(np.dot(report.features[reported], weights) + bias).argmax(axis=1).astype(np.int64),
     )
+
+
+def _checked_count(train: Rows, choose: Rows, report: Rows, classes: int) -> np.ndarray:
+    """(C,) training pictures of each class. Raises InputError as make_base does."""
+    count = np.bincount(train.targets, minlength=classes)
+    if len(count) != classes or count.min() == 0 or min(len(choose.targets), len(report.targets)) == 0:
+        raise InputError(
+            "{} pictures of {} classes to learn from, {} and {} held out".format(
+                len(train.targets), np.count_nonzero(count), len(choose.targets), len(report.targets)
+            ),
+            "some of each of {} classes, and some held out".format(classes),
+            "add pictures",
+        )
+    finite = all(np.isfinite(rows.features).all() for rows in (train, choose, report))
+    if not (finite and train.features.any()):
+        raise InputError("features that are all 0 or not finite", "a network that responds", "train it again")
+    return count
 
 
 def _best_penalty(gram: np.ndarray, sums: np.ndarray, step: np.ndarray, choose: Rows) -> np.ndarray:

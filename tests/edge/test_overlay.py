@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.contract.results import FrameResult
+from edge.contract.results import FrameResult, answer, result_to_dict
 from edge.overlay import ascii_text, draw, drawing_size
 
 
@@ -77,3 +77,13 @@ def test_a_long_label_does_not_run_into_the_score():
     long, short = (draw(black, result(label), (480, 360)) for label in ("m" * 64, "."))
     differ = np.flatnonzero((long != short).any(axis=(0, 2)))
     assert differ.max() < np.flatnonzero(short[290:330, 240:].any(axis=(0, 2))).min() + 240
+
+
+def test_what_is_unknown_is_drawn_as_such_and_not_as_its_nearest_label():
+    frame = np.full((360, 480, 3), 60, np.uint8)
+    known, unknown = (draw(frame, result("cup", 0.9, flag), (480, 360)) for flag in (False, True))
+    assert (known != unknown).any()
+    assert answer(result("cup", 0.9, True)) == "unknown (cup?)"
+    assert answer(result("cup", 0.9)) == "cup"
+    assert result_to_dict(result("cup", 0.9, True))["unknown"] is True
+    assert result_to_dict(result("cup", 0.9, True))["label"] == "cup"
