@@ -59,13 +59,11 @@ class Board:
     def __init__(self, target: Target) -> None:
         """Raises BoardError with ssh's own words for a board that cannot be reached."""
         source = Path(courier.__file__).read_bytes()
-        words = ["-I", "-B", "-c", _START, str(len(source)), target.root]
+        command = target.command(["-I", "-B", "-c", _START, str(len(source)), target.root])
         self.target = target
         self.sent_bytes = 0
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
-        self._process = subprocess.Popen(
-            target.command(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
-        )
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
         self._stdin = cast("IO[bytes]", self._process.stdin)
         self._stdout = cast("IO[bytes]", self._process.stdout)
         self._open = True

@@ -29,7 +29,7 @@ def launch(arguments: list[str]) -> NoReturn:
         del rest[at : at + 2]
     place = parse_target(target)
     if place.address is not None:
-        remote = shlex.join([f"{REMOTE_ROOT.removeprefix('~/')}/edgewise", *rest])
+        remote = " ".join([f"{REMOTE_ROOT}/edgewise", *map(shlex.quote, rest)])  # the shell there expands the ~
         _replace_process(ssh_command(place.address, remote, terminal=sys.stdin.isatty()), os.environ)
     launcher = Path(place.root) / "edgewise"
     if not launcher.is_file():

@@ -4,6 +4,7 @@ What ssh reads is the person's: ~/.ssh/config with its jump hosts, the agent, kn
 """
 
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 
@@ -108,10 +109,7 @@ def explain(address: SshAddress, code: int, said: str) -> BoardError:
 
 def _unchecked(place: list[str]) -> bool:
     """Whether the person's configuration has StrictHostKeyChecking=no for it; ssh itself says what is in force."""
-    try:
-        done = subprocess.run(["ssh", "-G", *place], capture_output=True, text=True, check=False)  # noqa: S607
-    except FileNotFoundError:
-        raise BoardError(
-            "this machine has no ssh", "OpenSSH's client", "install openssh-client, or use local:DIR"
-        ) from None
+    if shutil.which("ssh") is None:
+        raise BoardError("this machine has no ssh", "OpenSSH's client", "install openssh-client, or use local:DIR")
+    done = subprocess.run(["ssh", "-G", *place], capture_output=True, text=True, check=False)  # noqa: S607
     return "stricthostkeychecking false" in done.stdout.splitlines()

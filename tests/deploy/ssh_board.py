@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
@@ -42,7 +43,7 @@ class Link:
                 threading.Thread(target=self._pass, args=(source, sink, counted), daemon=True).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
-        try:
+        with suppress(OSError):
             while data := source.recv(1 << 14):
                 if counted:
                     if self.cut_after and self.sent + len(data) >= self.cut_after:
@@ -50,13 +51,9 @@ class Link:
                         break
                     self.sent += len(data)
                 sink.sendall(data)
-        except OSError:
-            pass
         for end in (source, sink):
-            try:
+            with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             if not counted:
                 end.close()
 
@@ -89,7 +86,8 @@ class SshBoard:
     def configure(self, *more: str) -> None:
         lines = [
             f"IdentityFile {self.folder}/client", "IdentitiesOnly yes", "IdentityAgent none",
-            f"UserKnownHostsFile {self.known_hosts}", "GlobalKnownHostsFile /dev/null", *more,
+            f"UserKnownHostsFile {self.known_hosts}", "GlobalKnownHostsFile /dev/null",
+            "KexAlgorithms curve25519-sha256", *more,
         ]  # fmt: skip
         (self.folder / "config").write_text("".join(line + "\n" for line in lines))
 
@@ -132,5 +130,5 @@ class SshBoard:
         self.link.close()
 
     def courier_pid(self) -> int:
-        """Of the board's process that was started last."""
-        return int(self.pid_file.read_text())
+        """Of the board's process that was started last; 0 while that is being written."""
+        return int(self.pid_file.read_text() or 0)
