@@ -249,6 +249,38 @@ def test_a_folder_that_cannot_be_made_is_named(desk: Desk) -> None:
     assert "/proc/nothing" in caught.value.found
 
 
+@pytest.fixture
+def small_disk(desk: Desk) -> Iterator[Desk]:
+    """The board's folder is a disk of 1 MB. Needs root."""
+    desk.board.root.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(desk.board.root)], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("may not mount here")
+    yield desk
+    subprocess.run(["umount", "-l", str(desk.board.root)], check=True)
+
+
+def test_a_disk_without_room_is_found_before_the_release_is_sent(small_disk: Desk) -> None:
+    small_disk.board.link.cut(after=0)
+    with pytest.raises(BoardError) as caught:
+        small_disk.flash(small_disk.one, small_disk.public)
+    assert "bytes free on the disk" in caught.value.found
+    assert small_disk.board.link.sent < MODEL_BYTES // 2
+    assert os.listdir(small_disk.board.root) == ["trust"]
+
+
+def test_a_disk_that_fills_half_way_is_said_and_not_left_full(small_disk: Desk) -> None:
+    with Board(parse_target(small_disk.board.target)) as board:
+        board.look()
+        board.claim()
+        with pytest.raises(BoardError) as caught:
+            board.put_rest("incoming/release.edge", bytes(20_000_000), 0, lambda done: None)
+    assert "the disk is full" in caught.value.found
+    assert small_disk.incoming() == []
+
+
 def test_two_desks_at_once_do_not_mix(flashed: Desk) -> None:
     with Board(parse_target(flashed.board.target)) as other:
         other.look()
