@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Verb(NamedTuple):
-    target: str  # "room.module:function"; the function returns an Outcome and may take `progress`
+    target: str  # "room.module:function"; the function returns an Outcome and may take `progress` and `ask`
     summary: str
 
 
@@ -103,12 +103,14 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
     import typer
 
     signature = inspect.signature(function)
-    takes_progress = "progress" in signature.parameters
+    given = set(signature.parameters) & {"progress", "ask"}
 
     @functools.wraps(function)
     def run(*, json_wanted: bool, debug: bool, **arguments: Any) -> None:
         del debug  # main looks at it
-        if takes_progress:
+        if "ask" in given:
+            arguments["ask"] = ask
+        if "progress" in given:
             with progress_bars() as progress:
                 outcome = function(progress=progress, **arguments)
         else:
@@ -119,7 +121,7 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
             sys.stdout.write(json.dumps(outcome.fields) + "\n")
 
     keyword = inspect.Parameter.KEYWORD_ONLY
-    own = [p.replace(kind=keyword) for p in signature.parameters.values() if p.name != "progress"]
+    own = [p.replace(kind=keyword) for p in signature.parameters.values() if p.name not in given]
     json_type = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, text on stderr.")]
     debug_type = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
     own.append(inspect.Parameter("json_wanted", keyword, default=False, annotation=json_type))
@@ -131,26 +133,55 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
 
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Gives `progress(stage, step, steps)`: a bar a stage on a terminal, nothing elsewhere."""
+    """Gives `progress(stage, step, steps)`: a bar a stage on a terminal, nothing elsewhere.
+
+    Steps are counted, but those of a stage called "bytes" are shown as an amount and a speed. Nothing is drawn before
+    the first call, so that ssh can ask for a password and `ask` for a yes on a quiet terminal.
+    """
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description:>10}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[amount]}"),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
-        tasks: dict[str, Any] = {}
+    bars = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    tasks: dict[str, Any] = {}
 
-        def progress(stage: str, step: int, steps: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(escape(stage), total=steps)
-            bars.update(tasks[stage], completed=step, total=steps)
+    def progress(stage: str, step: int, steps: int) -> None:
+        if stage not in tasks:
+            bars.start()
+            tasks[stage] = bars.add_task(escape(stage), total=steps, amount="")
+        bars.update(tasks[stage], completed=step, total=steps)
+        speed = bars.tasks[tasks[stage]].speed if stage == "bytes" else None
+        bars.update(tasks[stage], amount=_amount(stage, step, steps, speed))
 
+    try:
         yield progress
+    finally:
+        bars.stop()
+
+
+def _amount(stage: str, step: int, steps: int, speed: float | None) -> str:
+    """`3/10`, or for bytes `1.2/9.8 MB 0.8 MB/s`."""
+    if stage != "bytes":
+        return f"{step}/{steps}"
+    text = f"{step / 1e6:.1f}/{steps / 1e6:.1f} MB"
+    return text if speed is None else f"{text} {speed / 1e6:.1f} MB/s"
+
+
+def ask(lines: tuple[str, ...], question: str) -> bool:
+    """Whether the person at the terminal says yes. Where there is no terminal nobody does."""
+    for line in lines:
+        _print_text(line, to_stderr=True)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def report_error(error: Exception, json_wanted: bool) -> int:

@@ -4,20 +4,49 @@ At first contact there is no runtime yet. Then the desk verifies the archive, wi
 before it sends the archive's runtime and that key; from then on no archive brings its own verifier.
 """
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.archive import archive_bytes
-from deploy.keys import key_id, load_public_key, public_pem, verifier
-from deploy.target import LocalBoard, parse_target
-from edge.contract.archive import MANIFEST, SIGNATURE, Archive, read_signed_part
-from edge.contract.errors import FormatError, TrustError, UsageError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-Progress = Callable[[int, int], None]  # bytes of files sent so far, of how many; before compression
+from deploy.archive import archive_bytes
+from deploy.board import Board, LinkLost, Look
+from deploy.keys import key_id, load_public_key, public_pem, verifier
+from deploy.target import parse_target
+from edge.contract.archive import MANIFEST, SIGNATURE, Archive, read_signed_part
+from edge.contract.errors import BoardError, EdgewiseError, FormatError, TrustError, UsageError
+
+Progress = Callable[[int, int], None]  # bytes sent so far of the partial archive, of how many
 
 _BOOTSTRAP, _INCOMING, _TRUST, _RUNTIME = "bootstrap", "incoming", "trust", "runtime/"
+_MARGIN_BYTES = 1 << 20  # of the board's disk, for what else writes meanwhile
+
+
+@dataclass(frozen=True)
+class FirstContact:
+    """What a person agrees to before a board trusts a key."""
+
+    target: str
+    root: str
+    machine: str  # as `uname -m` says
+    release: str
+    files: int
+    size_bytes: int
+    key_id: str
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    path: str  # of the partial archive, on the board
+    bytes_in_release: int
+    bytes_kept: int
+    objects: int
+
+
+Agree = Callable[[FirstContact], bool]
 
 
 @dataclass(frozen=True)
@@ -26,7 +55,8 @@ class FlashReport:
     state: str
     first_contact: bool
     bytes_in_release: int  # of the files that the manifest lists
-    bytes_sent: int  # of all that was written to the board: at first contact runtime and key, then the partial archive
+    bytes_sent: int  # of all that went to the board: the courier, at first contact runtime and key, the partial archive
+    bytes_kept: int  # of the partial archive, from a flash whose link was lost
     objects_sent: int
     seconds: float
 
@@ -36,61 +66,80 @@ def flash(
     target: str,
     trust: Path | None,
     progress: Progress,
+    agree: Agree,
     clock: Callable[[], float] = time.monotonic,
     set_aside: bool = False,
 ) -> FlashReport:
     """Installs `archive` on the board. `trust`, a public key file, is needed at first contact; the desk checks with it.
 
-    set_aside: go on where a new network cannot use what the board has learnt; else that is a BoardError that says what.
-    Raises UsageError for a bad target or a missing `trust`, InputError for a file that cannot be read, TrustError,
-    FormatError or GateError for an archive that is refused, BoardError for a board that cannot take it. The board then
-    runs what it ran before.
+    agree: asked at first contact, before anything is written. set_aside: go on where a new network cannot use what the
+    board has learnt; else that is a BoardError that says what.
+    Raises UsageError for a bad target, a missing `trust` or a no; InputError for a file that cannot be read;
+    TrustError, FormatError or GateError for an archive that is refused; BoardError for a board that cannot be reached
+    or cannot take it; LinkLost for a connection that ended half-way. The board then runs what it ran before.
     """
     started = clock()
-    board = parse_target(target)
-    trusted = board.keys()
-    installed = board.runtime()
-    if installed is None and trust is None:
-        raise UsageError(f"{target} has no release yet", "a key that it shall trust", "name it: --trust NAME.pub")
-    _clear(board)
-    try:
-        introduced_bytes = _introduce(board, archive, trust, trusted, installed is None) if trust else 0
-        runtime = installed or board.path(_BOOTSTRAP) / _RUNTIME
-        manifest_data, signature = _show_manifest(board, archive)
-        absent = board.run(runtime, "missing", *(str(board.path(_INCOMING) / n) for n in (MANIFEST, SIGNATURE)))
-        with Archive(str(archive), _only(manifest_data, signature)) as release:
-            partial_bytes, objects = _send(board, release, set(absent["missing"]), progress)
-            partial = str(board.path(_INCOMING) / f"{release.release}.edge")
-            answer = board.run(runtime, "install", partial, *(["--set-aside"] if set_aside else []))
-            total = sum(entry.size_bytes for entry in release.manifest.files.values())
-    finally:
+    place = parse_target(target)
+    key = load_public_key(trust) if trust else None
+    if key is not None:
+        with Archive(str(archive), verifier(key)) as release:
+            _check_whole(release)
+    with Board(place) as board:
+        found = board.look()
+        if found.runtime is None:
+            _check_contact(archive, target, _named(key, target), found, agree)
+        board.claim()
+        if board.look() != found:
+            raise BoardError(f"{target} changed while it was looked at", "one desk at a time", "flash again")
+        try:
+            runtime = found.runtime or _introduce(board, found.root, archive, _named(key, target))
+            sent = _transfer(board, found.root, runtime, archive, progress)
+            answer = board.run(runtime, "install", sent.path, *(["--set-aside"] if set_aside else []))
+        except LinkLost:
+            raise  # what arrived stays, for the next flash to go on from
+        except EdgewiseError:
+            _clear(board)
+            raise
         _clear(board)
-    return FlashReport(
-        release=answer["release"],
-        state=answer["state"],
-        first_contact=installed is None,
-        bytes_in_release=total,
-        bytes_sent=introduced_bytes + partial_bytes,
-        objects_sent=objects,
-        seconds=clock() - started,
-    )
+        return FlashReport(
+            release=answer["release"],
+            state=answer["state"],
+            first_contact=found.runtime is None,
+            bytes_in_release=sent.bytes_in_release,
+            bytes_sent=board.sent_bytes,
+            bytes_kept=sent.bytes_kept,
+            objects_sent=sent.objects,
+            seconds=clock() - started,
+        )
 
 
-def _introduce(board: LocalBoard, archive: Path, trust: Path, trusted: list[str], first_contact: bool) -> int:
-    """Verifies `archive` here; at first contact sends the key and the runtime. Returns the bytes written."""
-    key = load_public_key(trust)
+def _named(key: Ed25519PublicKey | None, target: str) -> Ed25519PublicKey:
+    if key is None:
+        raise UsageError(f"{target} has no release yet", "a key that it shall trust", "name it: --trust NAME.pub")
+    return key
+
+
+def _check_contact(archive: Path, target: str, key: Ed25519PublicKey, found: Look, agree: Agree) -> None:
+    """Raises TrustError where the board trusts another key already, UsageError where the person does not agree."""
+    key_name = key_id(key) + ".pub"
+    if found.keys not in ([], [key_name]):
+        raise TrustError(f"the board trusts {', '.join(found.keys)}", f"{key_name} or none yet", "pack with that key")
     with Archive(str(archive), verifier(key)) as release:
-        _check_whole(release)
-        if not first_contact:
-            return 0
-        key_name = key_id(key) + ".pub"
-        if trusted not in ([], [key_name]):
-            raise TrustError(f"the board trusts {', '.join(trusted)}", f"{key_name} or none yet", "pack with that key")
-        board.put(f"{_TRUST}/{key_name}", public_pem(key))
-        runtime = [name for name in sorted(release.names) if name.startswith(_RUNTIME)]
-        for name in runtime:
-            board.put(f"{_BOOTSTRAP}/{name}", b"".join(release.pieces(name)))
-        return sum(release.manifest.files[name].size_bytes for name in runtime) + len(public_pem(key))
+        files = release.manifest.files
+        size_bytes = sum(entry.size_bytes for entry in files.values())
+        contact = FirstContact(target, found.root, found.machine, release.release, len(files), size_bytes, key_id(key))
+    if not agree(contact):
+        raise UsageError("nobody agreed, so nothing was written", "a yes", "answer y, or say --yes in a script")
+
+
+def _introduce(board: Board, root: str, archive: Path, key: Ed25519PublicKey) -> str:
+    """At first contact: the key and the archive's runtime, after the desk verified it. Returns the runtime's folder."""
+    with Archive(str(archive), verifier(key)) as release:
+        board.remove(_BOOTSTRAP)
+        board.put([(f"{_TRUST}/{key_id(key)}.pub", public_pem(key))], durable=True)
+        names = sorted(name for name in release.names if name.startswith(_RUNTIME))
+        board.put((f"{_BOOTSTRAP}/{name}", b"".join(release.pieces(name))) for name in names)
+    return f"{root}/{_BOOTSTRAP}/{_RUNTIME}"
 
 
 def _check_whole(release: Archive) -> None:
@@ -99,12 +148,42 @@ def _check_whole(release: Archive) -> None:
         raise FormatError(f"the archive leaves out {lacking[0]}", "a whole archive", "flash the one from `pack`")
 
 
-def _show_manifest(board: LocalBoard, archive: Path) -> tuple[bytes, bytes]:
-    """Puts manifest and signature where the board can verify them. They are not to be believed before it did."""
-    manifest_data, signature = read_signed_part(str(archive))
-    for name, data in ((MANIFEST, manifest_data), (SIGNATURE, signature)):
-        board.put(f"{_INCOMING}/{name}", data)
-    return manifest_data, signature
+def _transfer(board: Board, root: str, runtime: str, archive: Path, progress: Progress) -> _Transfer:
+    """Brings what the board lacks. The board verifies manifest and signature before anything else is sent."""
+    signed = read_signed_part(str(archive))
+    names = (f"{_INCOMING}/{MANIFEST}", f"{_INCOMING}/{SIGNATURE}")
+    board.put(zip(names, signed, strict=True))
+    absent = set(board.run(runtime, "missing", *(f"{root}/{name}" for name in names))["missing"])
+    with Archive(str(archive), _only(*signed)) as release:
+        _check_whole(release)
+        files = release.manifest.files
+        first_of = {files[name].sha256: name for name in sorted(files, reverse=True)}  # one name for equal files
+        wanted = sorted(name for sha256, name in first_of.items() if sha256 in absent)
+        contents = [(name, files[name].size_bytes, release.pieces(name)) for name in wanted]
+        partial = archive_bytes(release.manifest_data, release.signature, contents)
+        name = f"{_INCOMING}/{release.release}.edge"
+        kept_bytes = _send(board, name, partial, sum(files[name].size_bytes for name in wanted), progress)
+        total = sum(entry.size_bytes for entry in files.values())
+    return _Transfer(f"{root}/{name}", total, kept_bytes, len(wanted))
+
+
+def _send(board: Board, name: str, partial: bytes, content_bytes: int, progress: Progress) -> int:
+    """Writes the partial archive, from where a lost link left it. Returns how much of it was there.
+
+    The same release for the same board gives the same bytes, so a part is good if its hash is that of our first bytes.
+    What it holds is believed no more than the rest: the board's install checks all of it.
+    """
+    part = board.part(name)
+    ours = hashlib.sha256(partial[: part.size_bytes]).hexdigest() == part.sha256
+    at = part.size_bytes if ours and part.size_bytes <= len(partial) else 0
+    needed = len(partial) + content_bytes + _MARGIN_BYTES
+    if part.free_bytes + part.size_bytes < needed:
+        raise BoardError(
+            f"{part.free_bytes} bytes free on the disk of {board.target.name}", f"{needed}", "free some space"
+        )
+    progress(at, len(partial))
+    board.put_rest(name, partial, at, lambda done: progress(done, len(partial)))
+    return at
 
 
 def _only(manifest_data: bytes, signature: bytes) -> Callable[[bytes, bytes], None]:
@@ -117,28 +196,6 @@ def _only(manifest_data: bytes, signature: bytes) -> Callable[[bytes, bytes], No
     return verify
 
 
-def _send(board: LocalBoard, release: Archive, absent: set[str], progress: Progress) -> tuple[int, int]:
-    """Writes the partial archive with what the board lacks. Returns its size in bytes and its number of files."""
-    _check_whole(release)
-    files = release.manifest.files
-    first_of = {files[name].sha256: name for name in sorted(files, reverse=True)}  # one name for equal files
-    wanted = sorted(name for sha256, name in first_of.items() if sha256 in absent)
-    total = sum(files[name].size_bytes for name in wanted)
-    sent = 0
-
-    def counted(name: str) -> Iterator[bytes]:
-        nonlocal sent
-        for piece in release.pieces(name):
-            yield piece
-            sent += len(piece)
-            progress(sent, total)
-
-    contents = [(name, files[name].size_bytes, counted(name)) for name in wanted]
-    partial = archive_bytes(release.manifest_data, release.signature, contents)
-    board.put(f"{_INCOMING}/{release.release}.edge", partial)
-    return len(partial), len(wanted)
-
-
-def _clear(board: LocalBoard) -> None:
+def _clear(board: Board) -> None:
     for leftover in (_BOOTSTRAP, _INCOMING):
         board.remove(leftover)

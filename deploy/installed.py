@@ -1,9 +1,10 @@
 """What is installed on a board, and back to the release before: both asked of the board's own runtime."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from deploy.target import LocalBoard, parse_target
+from deploy.board import Board
+from deploy.target import parse_target
 from edge.contract.errors import BoardError
 
 
@@ -33,22 +34,21 @@ class RollbackReport:
 
 
 def status(target: str) -> BoardStatus:
-    """Raises UsageError for a bad target, BoardError for one without a release."""
-    board = parse_target(target)
-    answer = board.run(_runtime(board), "status")
+    """Raises UsageError for a bad target, BoardError for one without a release or that cannot be reached."""
+    answer = _asked(target, "status")
     releases = {name: ReleaseStatus(**entry) for name, entry in answer.pop("releases").items()}
     return BoardStatus(releases=releases, trusted=tuple(answer.pop("trusted")), **answer)
 
 
 def rollback(target: str) -> RollbackReport:
     """Makes the release before current again. Raises as status(); GateError if its golden vectors do not hold."""
-    board = parse_target(target)
-    answer = board.run(_runtime(board), "rollback")
+    answer = _asked(target, "rollback")
     return RollbackReport(answer["release"], answer["state"], answer["previous"])
 
 
-def _runtime(board: LocalBoard) -> Path:
-    runtime = board.runtime()
-    if runtime is None:
-        raise BoardError(f"no release is installed in {board.root}", "one", "flash one with --trust NAME.pub")
-    return runtime
+def _asked(target: str, verb: str) -> dict[str, Any]:
+    with Board(parse_target(target)) as board:
+        found = board.look()
+        if found.runtime is None:
+            raise BoardError(f"no release is installed in {found.root}", "one", "flash one with --trust NAME.pub")
+        return board.run(found.runtime, verb)

@@ -15,7 +15,8 @@ from deploy import pack as packing
 from edge.contract.results import Outcome
 
 Progress = Callable[[str, int, int], None]
-Target = Annotated[str, typer.Argument(help="local:DIR, a stand-in board in a folder.")]
+Ask = Callable[[tuple[str, ...], str], bool]  # lines to show, then a question that a person answers
+Target = Annotated[str, typer.Argument(help="user@host, user@host:port, or local:DIR, a stand-in board in a folder.")]
 
 
 def keygen(
@@ -54,24 +55,43 @@ def flash(
     archive: Annotated[Path, typer.Argument(help="The release, NAME-VERSION.edge.")],
     target: Target,
     progress: Progress,
+    ask: Ask,
     trust: Annotated[Path | None, typer.Option(help="The public key, NAME.pub: needed at first contact.")] = None,
     set_aside: Annotated[bool, typer.Option("--set-aside", help="Also where that sets aside what was learnt.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask at first contact.")] = False,
 ) -> Outcome:
     """Install a release on a board: only what it lacks is sent, and it runs its golden vectors before it switches.
 
     What the board has learnt goes along if the network is the same, or if its pictures were kept. Else the board says
     what it would set aside, and nothing is changed; with --set-aside it goes on.
 
-    Example: edgewise flash digits-1.edge local:board --trust mine.pub
+    At first contact with a board over SSH it shows what will be installed and which key the board will trust, and asks.
+    If the link is lost, flash again: what arrived is kept.
+
+    Example: edgewise flash digits-1.edge nano@192.168.55.1 --trust mine.pub
     """
+
+    def agree(contact: flashing.FirstContact) -> bool:
+        return yes or target.startswith("local:") or ask(_contact_lines(contact), "Install it and trust this key?")
+
     done = flashing.flash(
-        archive, target, trust, lambda sent, total: progress("bytes", sent, total), set_aside=set_aside
+        archive, target, trust, lambda sent, total: progress("bytes", sent, total), agree, set_aside=set_aside
     )
-    lines = (
+    lines = [
         f"{done.release} is {done.state} on {target}",
         f"{done.bytes_sent:,} bytes sent of {done.bytes_in_release:,}, {done.seconds:.1f} s",
+    ]
+    if done.bytes_kept:
+        lines.append(f"{done.bytes_kept:,} bytes were there from the flash before")
+    return Outcome(tuple(lines), _fields(done))
+
+
+def _contact_lines(contact: flashing.FirstContact) -> tuple[str, ...]:
+    return (
+        f"First contact with {contact.target} ({contact.machine}).",
+        f"release: {contact.release}, {contact.files} files, {contact.size_bytes:,} bytes, into {contact.root}",
+        f"key: {contact.key_id}. The board will take releases signed by it, and no others.",
     )
-    return Outcome(lines, _fields(done))
 
 
 def status(target: Target) -> Outcome:

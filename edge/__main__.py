@@ -11,7 +11,7 @@ import warnings
 from edge.board import Board
 from edge.contract.errors import EdgewiseError
 
-_EXAMPLE = "Example: edgewise {}. At the desk, --board local:DIR names the board; local:board is the default."
+_EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
 _LEARNING = ("run", "teach", "fit", "forget", "learned")
 
 

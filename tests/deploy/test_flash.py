@@ -31,7 +31,7 @@ class Desk:
         self.two = pack(make_run(folder / "two", head=b"another"), self.key, NOW, name="tiny", counter=2).archive
 
     def flash(self, archive: Path, trust: Path | None = None) -> FlashReport:
-        return flash(archive, self.target, trust, lambda done, total: None)
+        return flash(archive, self.target, trust, lambda done, total: None, lambda contact: True)
 
     def files(self) -> set[str]:
         return {str(path.relative_to(self.root)) for path in self.root.rglob("*") if not path.is_dir()}
@@ -66,13 +66,13 @@ def test_what_the_board_has_learnt_stops_a_flash_unless_it_may_be_set_aside(flas
     (flashed.root / "personal" / "learned.sqlite").write_bytes(b"")
     with pytest.raises(FormatError):  # these releases' head.npz is none, so what would be lost cannot be known
         flashed.flash(flashed.two)
-    report = flash(flashed.two, flashed.target, None, lambda done, total: None, set_aside=True)
+    report = flash(flashed.two, flashed.target, None, lambda done, total: None, lambda contact: True, set_aside=True)
     assert report.state == "GOOD"
 
 
 def test_progress_ends_at_the_total(desk: Desk) -> None:
     calls: list[tuple[int, int]] = []
-    flash(desk.one, desk.target, desk.public, lambda done, total: calls.append((done, total)))
+    flash(desk.one, desk.target, desk.public, lambda done, total: calls.append((done, total)), lambda contact: True)
     assert calls[-1][0] == calls[-1][1] > 0
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
 
@@ -201,10 +201,12 @@ def test_first_contact_can_be_repeated_with_the_same_key_only(desk: Desk) -> Non
     assert desk.flash(desk.one, desk.public).state == "GOOD"
 
 
-@pytest.mark.parametrize("target", ["user@host", "user@host:22", "local:", "", "ssh:host", "local"])
+@pytest.mark.parametrize(
+    "target", ["local:", "", "ssh:host", "-oProxyCommand=x", "a@-b", "a b@c", "host:0", "host:65536", "[::1", "a@b@c"]
+)
 def test_other_targets_are_wrong_use(desk: Desk, target: str) -> None:
     with pytest.raises(UsageError):
-        flash(desk.one, target, desk.public, lambda done, total: None)
+        flash(desk.one, target, desk.public, lambda done, total: None, lambda contact: True)
 
 
 def test_a_board_without_a_release_has_no_status_and_nothing_to_go_back_to(desk: Desk) -> None:

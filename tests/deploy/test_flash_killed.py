@@ -42,7 +42,7 @@ def test_an_install_killed_at_its_renames_leaves_a_whole_good_release(tmp_path: 
     one = pack(make_run(tmp_path / "one"), key, NOW, name="tiny", counter=1).archive
     two = pack(make_run(tmp_path / "two", head=b"another"), key, NOW, name="tiny", counter=2).archive
     first = tmp_path / "board"
-    release = flash(one, f"local:{first}", public, lambda done, total: None).release
+    release = flash(one, f"local:{first}", public, lambda done, total: None, lambda contact: True).release
 
     whole = copied(first, tmp_path / "whole")
     if traced(whole, two, tmp_path / "log") != 0:

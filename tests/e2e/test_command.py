@@ -23,7 +23,7 @@ DESK = {
     "verify": ["path", "data", "key", "deep"],
     "keygen": ["name"],
     "pack": ["run", "key", "out", "name", "version"],
-    "flash": ["archive", "target", "trust", "set_aside"],
+    "flash": ["archive", "target", "trust", "set_aside", "yes"],
     "status": ["target"],
     "rollback": ["target"],
     "bench": ["name", "runs", "data", "quick", "out", "python36"],
@@ -65,7 +65,7 @@ def test_the_desks_verbs_and_flags_are_these() -> None:
     found = {}
     for name, verb in edgewise.DESK.items():
         parameters = inspect.signature(edgewise.load(verb.target)).parameters
-        found[name] = sorted(p for p in parameters if p != "progress")
+        found[name] = sorted(p for p in parameters if p not in ("progress", "ask"))
     assert found == {name: sorted(flags) for name, flags in DESK.items()}
 
 

@@ -162,7 +162,7 @@ def test_a_tampered_or_truncated_release_is_refused_and_the_board_stays(world: P
         (("pack", "{}/train", "--key", "{}/mine.key"), 1, "int8"),
         (("flash", "{}/none.edge", "local:{}/board2", "--trust", "{}/mine.pub"), 1, "none.edge"),
         (("flash", "{}/one.edge", "local:{}/board2"), 2, "--trust"),
-        (("flash", "{}/one.edge", "someone@board"), 2, "local:DIR"),
+        (("flash", "{}/one.edge", "ssh:board"), 2, "local:DIR"),
         (("run", "{}/none.mp4", "--board", "local:{}/board"), 1, "none.mp4"),
         (("run", "{}/one.edge", "--board", "local:{}/board"), 1, "one.edge"),
         (("run", "7", "--board", "local:{}/board"), 1, "camera"),

@@ -1,0 +1,219 @@
+"""A board as the desk sees it: one courier process, on this machine or at the end of an SSH connection."""
+
+import errno
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from deploy import courier
+from deploy.ssh import explain
+from deploy.target import Target
+from edge.contract.errors import BoardError, EdgewiseError, UsageError
+
+# The first thing that runs on a board. The words fit every login shell; the courier itself comes on stdin.
+_START = (
+    "import sys; sys.version_info >= (3, 6) or sys.exit('edgewise: Python %d.%d' % sys.version_info[:2]); "
+    "exec(sys.stdin.buffer.read(int(sys.argv[1])))"
+)
+_PIECE_BYTES = 1 << 16
+_MAX_GREETING_LINES = 1000
+_END_S = 5
+_ERRORS = {kind.__name__: kind for kind in EdgewiseError.__subclasses__()}
+
+Sent = Callable[[int], None]  # bytes of the file that are on the board or on their way there
+
+
+class LinkLost(BoardError):
+    """The connection, or the board's process, ended in the middle. What had arrived stays on the board."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is on the board."""
+
+    root: str
+    machine: str  # as `uname -m` says
+    keys: list[str]  # names of the public keys that it trusts: none before first contact
+    runtime: str | None  # of the current release; None before the first
+    is_board: bool
+    empty: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """How much of a file has come already."""
+
+    size_bytes: int
+    sha256: str
+    free_bytes: int  # on the board's disk
+
+
+class Board:
+    """An open board. Use it with `with`: that ends the process, and with it the SSH connection."""
+
+    def __init__(self, target: Target) -> None:
+        """Raises BoardError with ssh's own words for a board that cannot be reached."""
+        source = Path(courier.__file__).read_bytes()
+        command = target.command(["-I", "-B", "-c", _START, str(len(source)), target.root])
+        self.target = target
+        self.sent_bytes = 0
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
+        self._stdin = cast("IO[bytes]", self._process.stdin)
+        self._stdout = cast("IO[bytes]", self._process.stdout)
+        self._open = True
+        try:
+            self._greet(source)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> "Board":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        self._said.close()
+
+    def look(self) -> Look:
+        """Raises UsageError for a folder that holds something else: nothing must be put or removed there."""
+        found = self._ask({"do": "look"})
+        if not found["board"] and not found["empty"]:
+            raise UsageError(f"{found['root']} holds something else", "a board, or a new or empty folder", "move it")
+        return Look(found["root"], found["machine"], found["keys"], found["runtime"], found["board"], found["empty"])
+
+    def claim(self) -> None:
+        """Holds the board against other desks until the end of this connection. Raises BoardError if one has it."""
+        self._ask({"do": "claim"})
+
+    def put(self, files: Iterable[tuple[str, bytes]], durable: bool = False) -> None:
+        """Small files, each whole or not there; all are sent before the first answer is awaited."""
+        asked = 0
+        for name, data in files:
+            self._send({"do": "put", "name": name, "at": 0, "size": len(data), "durable": durable}, data)
+            asked += 1
+        for _ in range(asked):
+            self._answer()
+
+    def part(self, name: str) -> Part:
+        found = self._ask({"do": "part", "name": name})
+        return Part(found["size"], found["sha256"], found["free"])
+
+    def put_rest(self, name: str, data: bytes, at: int, sent: Sent) -> None:
+        """`data` from `at` on, after the part that the board has."""
+        request = {"do": "put", "name": name, "at": at, "size": len(data) - at, "durable": False}
+        self._send(request, memoryview(data)[at:], lambda done: sent(at + done))
+        self._answer()
+
+    def remove(self, folder: str) -> None:
+        """Does nothing on a board whose connection has ended."""
+        if self._open:
+            self._ask({"do": "remove", "name": folder})
+
+    def run(self, runtime: str, *arguments: str) -> dict[str, Any]:
+        """The JSON answer of the board's own command line, run by `runtime`. Raises the error that it reports."""
+        done = self._ask({"do": "run", "runtime": runtime, "arguments": list(arguments)})
+        try:
+            answer = json.loads(done["stdout"])
+            if done["code"] == 0 and isinstance(answer, dict):
+                return answer
+            raise _reported(answer["error"])
+        except (ValueError, KeyError, TypeError):
+            raise BoardError(
+                f"the board's process ended with {done['code']}: {done['stderr']}",
+                "one JSON object",
+                "see that its Python has numpy, cv2, onnxruntime and cryptography",
+            ) from None
+
+    def _greet(self, source: bytes) -> None:
+        """Sends the courier and skips what the board's login shell may print before it starts."""
+        try:
+            self._write(source)
+            for _ in range(_MAX_GREETING_LINES):
+                line = self._stdout.readline()
+                if not line:
+                    break
+                if courier.HELLO.encode() in line:
+                    return
+        except BrokenPipeError:
+            pass
+        code, said = self._end()
+        if self.target.address is not None:
+            raise explain(self.target.address, code, said)
+        raise BoardError(f"{self.target.name}: {said.strip()[-300:]}", "a Python that starts", "check this machine")
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._send(request)
+        return self._answer()
+
+    def _send(self, request: dict[str, Any], data: bytes | memoryview = b"", sent: Sent = lambda done: None) -> None:
+        try:
+            self._write(json.dumps(request).encode("ascii") + b"\n")
+            for start in range(0, len(data), _PIECE_BYTES):
+                self._write(data[start : start + _PIECE_BYTES])
+                sent(min(start + _PIECE_BYTES, len(data)))
+        except BrokenPipeError:
+            while True:  # the courier may have said why it stopped; else this finds that the link is lost
+                self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._stdout.readline()
+        if not line.endswith(b"\n"):
+            raise self._lost()
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            self._end()
+            raise _refused(answer, self.target.name)
+        return answer
+
+    def _lost(self) -> LinkLost:
+        code, said = self._end()
+        why = said.strip().rpartition("\n")[2][:300] or f"the process ended with {code}"
+        return LinkLost(
+            f"the link to {self.target.name} was lost: {why}", "one that holds", "flash again: what arrived is kept"
+        )
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self._stdin.write(data)
+        self._stdin.flush()
+        self.sent_bytes += len(data)
+
+    def _end(self) -> tuple[int, str]:
+        """Lets the courier end, and ssh with it. Returns its exit code and what was written on stderr."""
+        self._open = False
+        for pipe in (self._stdin, self._stdout):
+            with suppress(OSError):  # what was left to send goes nowhere
+                pipe.close()
+        try:
+            code = self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._said.seek(0)
+        return code, self._said.read().decode("utf-8", "replace")
+
+
+def _refused(answer: dict[str, Any], board: str) -> BoardError:
+    """What the board's system said of a file, in one line."""
+    code, place = answer["errno"], f"{board}: {answer['file']}"
+    if code == errno.EWOULDBLOCK:
+        return BoardError(f"{board} is being flashed by another desk", "one at a time", "wait for it to end")
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return BoardError(f"the disk is full at {place}", "room for the release", "free some space and flash again")
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return BoardError(
+            f"{place}: {answer['error']}",
+            "a folder that can be written",
+            "see whose it is; is the disk read-only?",
+        )
+    return BoardError(f"{place}: {answer['error']}", "the board's files", "check the board's disk")
+
+
+def _reported(fields: dict[str, str]) -> EdgewiseError:
+    kind = _ERRORS.get(fields["kind"], BoardError)
+    return kind(fields["found"], fields["expected"], fields["remedy"])
