@@ -129,6 +129,14 @@ class SshBoard:
         self.stop()
         self.link.close()
 
+    def wait_until_alone(self) -> None:
+        """Until the board's process that was started last has seen that its link is lost, and has ended."""
+        for _ in range(600):
+            if not Path(f"/proc/{self.courier_pid()}/stat").exists():
+                return
+            time.sleep(0.05)
+        raise RuntimeError("the board's process does not end")
+
     def courier_pid(self) -> int:
         """Of the board's process that was started last; 0 while that is being written."""
         return int(self.pid_file.read_text() or 0)

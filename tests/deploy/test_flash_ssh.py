@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -96,6 +95,7 @@ def test_a_link_cut_at_any_byte_is_gone_on_from(flashed: Desk) -> None:
             flashed.flash(flashed.two)
         assert "\n" not in str(caught.value)
         assert os.readlink(flashed.board.root / "current") == before
+        flashed.board.wait_until_alone()
     flashed.board.link.cut(after=0)
     done = flashed.flash(flashed.two)
     assert done.state == "GOOD"
@@ -109,8 +109,8 @@ def test_a_part_that_is_not_what_was_sent_is_sent_again(flashed: Desk) -> None:
     with pytest.raises(LinkLost):
         flashed.flash(flashed.two)
     flashed.board.link.cut(after=0)
+    flashed.board.wait_until_alone()
     (part,) = (flashed.board.root / "incoming").glob("*.edge.part")
-    time.sleep(0.3)  # until the courier of the lost link has ended
     data = bytearray(part.read_bytes())
     data[len(data) // 2] ^= 1
     part.write_bytes(data)
