@@ -132,16 +132,17 @@ def shared_grids(layers: Sequence[Reader]) -> dict[str, str]:
 def unsigned_tensors(layers: Sequence[Layer]) -> frozenset[str]:
     """The tensors of 0 to 255 steps: behind a ReLU, which leaves int8 with zero point 0 half of its codes.
 
-    Only convolutions can read such a tensor, for they take the shift to -128 to 127 into their bias. Where one pads,
-    what it pads with is no zero of the shifted codes, and padding becomes an operation of its own: worth it for the
-    first layer alone, whose rounding does more harm than that of all others (ADR 12).
+    Only convolutions can write or read such a tensor, for they take the shift to -128 to 127 into their bias. Where a
+    reader pads, what it pads with is no zero of the shifted codes, and padding becomes an operation of its own: worth
+    it for the first layer alone, whose rounding does more harm than that of any other (ADR 12).
     """
     found = set()
     for layer in layers:
         readers = [reader for reader in layers if layer.name in reader.sources]
         padded = any(isinstance(reader, Conv) and any(reader.geometry.pads) for reader in readers)
         if (
-            layer.activation != "none"
+            isinstance(layer, Conv)
+            and layer.activation != "none"
             and readers
             and all(isinstance(reader, Conv) for reader in readers)
             and (not padded or INPUT in layer.sources)

@@ -15,6 +15,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from networks import KINDS, quantized, random_net, smooth_pixels
 from onnx import TensorProto, helper
+from torch import nn
 
 from edge.contract.errors import GateError
 from edge.contract.spec import FORMS, ModelSpec
@@ -23,9 +24,11 @@ from quantize.certificate import layer_errors
 from quantize.emit import IR_VERSION, OPSET, PLAIN, emit
 from quantize.gates import find_fused, require_accuracy, require_exact, require_fused
 from quantize.integers import IntegerConv, Integers
-from quantize.plan import INPUT
+from quantize.plan import INPUT, Add
 from quantize.reference import float_features, layer_codes, output_codes, reference_features
+from quantize.simulate import simulate
 from train.network import to_input
+from train.predict import predict
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON36 = ROOT / ".venv36" / "bin" / "python"
@@ -73,6 +76,18 @@ def test_a_tensor_of_255_steps_is_padded_with_the_code_of_zero(tmp_path: Path) -
     for form in FORMS:
         emit(integers, spec, form, tmp_path / f"{form}.onnx")
         assert [n.op_type for n in onnx.load(str(tmp_path / f"{form}.onnx")).graph.node].count("Pad") == 1
+
+
+def test_a_sum_keeps_its_clip_for_it_has_no_bias_to_take_a_shift() -> None:
+    network = random_net(51, 1, kinds=("residual",))
+    network.blocks[1] = nn.Sequential(nn.Conv2d(network.blocks[0].second[0].out_channels, 8, 1), nn.ReLU())
+    network.classifier = nn.Linear(8, 4)
+    model, integers, _ = quantized(network.eval(), 1, 51)
+    (add,) = (layer for layer in integers.layers if isinstance(layer, Add))
+    assert add.activation == "relu" and add.name not in model.unsigned  # though a convolution without pads reads it
+    pixels = smooth_pixels(40, 16, 1, 52)
+    trained = predict(model, pixels)[1]
+    np.testing.assert_allclose(simulate(integers, pixels), trained, rtol=1e-3, atol=1e-3 * np.abs(trained).max())
 
 
 def test_a_network_with_a_dead_channel_is_quantized_exactly(tmp_path: Path) -> None:

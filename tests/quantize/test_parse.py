@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, reject, settings
+import torch
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 from networks import KINDS, quantized, random_net, smooth_pixels
 from onnx import helper
@@ -28,6 +29,8 @@ from quantize.parse import (
     require_written,
     without_unrounded,
 )
+from quantize.plan import INPUT
+from quantize.reference import output_codes
 from quantize.simulate import simulate
 from train.predict import predict
 
@@ -71,6 +74,24 @@ def test_simulated_integers_read_what_the_trained_model_reads(
     trained, simulated = predict(model, pixels)[1], simulate(integers, pixels)
     assert np.array_equal(trained.argmax(1), simulated.argmax(1))
     np.testing.assert_allclose(simulated, trained, rtol=1e-3, atol=1e-3 * np.abs(trained).max())
+
+
+@settings(max_examples=12, deadline=None)
+@given(**NETWORKS)
+@example(seed=51, channels=1, six=False, kinds=("branches", "depthwise", "plain", "residual", "squeeze"))
+def test_each_layer_of_the_integers_is_the_layer_that_was_trained(
+    seed: int, channels: int, six: bool, kinds: tuple[str, ...]
+) -> None:
+    model, integers, _ = _quantized(seed, channels, six, kinds)
+    steps = {INPUT: torch.from_numpy(smooth_pixels(8, 16, channels, seed + 1)).permute(0, 3, 1, 2).float() - 128}
+    with torch.no_grad():
+        for trained, layer in zip(model.plan.layers, integers.layers):
+            inputs = tuple(steps[name] * model.scale_of(name) for name in trained.sources)
+            steps[trained.name] = (model.layer(trained, inputs) / model.scale_of(trained.name)).round()
+            codes = tuple(steps[name] - (128 if name in model.unsigned else 0) for name in trained.sources)
+            given_codes = output_codes(integers, layer, codes) + (128 if trained.name in model.unsigned else 0)
+            off = (given_codes - steps[trained.name]).abs()
+            assert off.max() <= 1 and (off > 0).float().mean() < 0.01, trained.name
 
 
 @functools.cache
