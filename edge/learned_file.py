@@ -12,6 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from edge.contract.errors import FormatError, UsageError
 from edge.contract.labels import check_label
+from edge.contract.strict_json import no_repeats
 from edge.store import Key, LookRow, WholeExample
 
 MAX_BYTES = 1 << 29
@@ -83,7 +84,7 @@ class _Contents:
 
 def _parse_index(text: bytes) -> Dict[str, Any]:
     try:
-        index = json.loads(text.decode("ascii"), object_pairs_hook=_no_repeats, parse_int=_short_int)
+        index = json.loads(text.decode("ascii"), object_pairs_hook=no_repeats, parse_int=_short_int)
     except (ValueError, RecursionError):
         raise _bad("an index that is not JSON with unique keys", "ASCII JSON") from None
     return _fields(index, {"examples", "looks"})
@@ -161,13 +162,6 @@ def _fields(value: Any, names: set) -> Dict[str, Any]:
     if not isinstance(value, dict) or set(value) != names:
         raise _bad("other fields", ", ".join(sorted(names)))
     return value
-
-
-def _no_repeats(pairs: Any) -> Dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("repeated key")
-    return fields
 
 
 def _short_int(digits: str) -> int:

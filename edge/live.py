@@ -84,7 +84,7 @@ class LiveTeacher:
         picture = Picture("{} frame {}".format(frame.name, frame.sequence), frame.image)
         ids = keep(self._backbone, self._store, label, [picture], self._keep_pictures, self._clock(), self._person)
         self._lessons.append(ids)
-        self._recall()
+        self._classifier = self._made()
         return "frame {} taught as {} (example {})".format(frame.sequence, label, ids[0])
 
     def _take_back(self) -> str:
@@ -92,11 +92,8 @@ class LiveTeacher:
             return "nothing was taught in this run"
         ids = self._lessons.pop()
         self._store.remove(ids)
-        self._recall()
-        return "example {} taken back".format(ids[0])
-
-    def _recall(self) -> None:
         self._classifier = self._made()
+        return "example {} taken back".format(ids[0])
 
     def _made(self) -> Classifier:
         return Classifier(self._backbone, recall(self._backbone, self._store), self._false_alarms)

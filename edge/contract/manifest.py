@@ -6,6 +6,7 @@ from typing import Any, Dict, NamedTuple, Tuple
 
 from edge.contract.errors import FormatError
 from edge.contract.spec import ModelSpec, parse_spec, spec_to_dict
+from edge.contract.strict_json import no_repeats
 
 SCHEMA = 1
 MAX_MANIFEST_BYTES = 1 << 20
@@ -64,7 +65,7 @@ def parse_manifest(data: bytes) -> Manifest:
     if len(data) > MAX_MANIFEST_BYTES:
         raise _bad("is {} bytes long".format(len(data)), "at most {}".format(MAX_MANIFEST_BYTES))
     try:
-        fields = json.loads(data.decode("utf-8"), object_pairs_hook=_no_repeats)
+        fields = json.loads(data.decode("utf-8"), object_pairs_hook=no_repeats)
     except (ValueError, RecursionError):
         raise _bad("is not JSON with unique keys", "UTF-8 JSON") from None
     if not isinstance(fields, dict):
@@ -119,13 +120,6 @@ def _parse_files(fields: Any) -> Dict[str, FileEntry]:
     if clash:
         raise _bad("lists {} twice over".format(clash[0]), "each path once")
     return files
-
-
-def _no_repeats(pairs: Any) -> Dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("repeated key")
-    return fields
 
 
 def _match(pattern: Any, value: Any, what: str) -> None:
