@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from edge.contract.spec import FORMS, ModelSpec
 from edge.engine import Engine, run_in_batches
+from edge.enough import wilson as wilson_shares
 from quantize.emit import PLAIN, emit
 from quantize.gates import Fused, find_fused, planned
 from quantize.grid import SHIFT
@@ -24,7 +25,6 @@ from quantize.simulate import simulate
 from train.network import to_input
 from train.predict import predict
 
-_Z95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
 _ERROR_PICTURES = 64
 
 
@@ -131,11 +131,9 @@ def accuracy(logits: Float32, targets: NDArray[np.int64]) -> float:
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval for hits of count, in percent (Wilson 1927)."""
-    p, z2 = hits / count, _Z95 * _Z95
-    centre = (p + z2 / (2 * count)) / (1 + z2 / count)
-    half = _Z95 / (1 + z2 / count) * (p * (1 - p) / count + z2 / (4 * count * count)) ** 0.5
-    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
+    """Wilson's 95 % interval for hits of count, in percent."""
+    low, high = wilson_shares(hits, count)
+    return 100 * low, 100 * high
 
 
 @torch.no_grad()

@@ -114,8 +114,7 @@ def read_forms(certified: Certified) -> tuple[Integers | None, list[Claim]]:
 
 def golden_claims(certified: Certified, integers: Integers) -> list[Claim]:
     """Golden vectors: what the integer reference gives again, and what each file gives in onnxruntime."""
-    release = _as_release(certified)
-    claims = [_held(f"golden {form}, engine", partial(_golden, release, certified, form)) for form in FORMS]
+    claims = _engine_claims(certified)
     if not all(claim.holds for claim in claims):
         return claims
     with np.load(certified.folder / "golden.npz", allow_pickle=False) as file:
@@ -140,15 +139,21 @@ def golden_claims(certified: Certified, integers: Integers) -> list[Claim]:
     return claims
 
 
-def require_golden(certified: Certified, integers: Integers) -> None:
-    """Raises GateError with the first golden claim that does not hold: a board would refuse the release.
+def require_golden(certified: Certified) -> None:
+    """Raises GateError with the first form whose golden vectors a board would refuse.
 
     TensorRT's forms round elsewhere than the reference. A network that magnifies so little is not safe to run anywhere.
     """
-    for claim in golden_claims(certified, integers):
+    for claim in _engine_claims(certified):
         if not claim.holds:
             remedy = "the network magnifies rounding: train it longer, or quantize with --qat"
             raise GateError(f"{claim.name}: {claim.found}", claim.expected, remedy)
+
+
+def _engine_claims(certified: Certified) -> list[Claim]:
+    """The check of golden vectors that a board makes, for every form."""
+    release = _as_release(certified)
+    return [_held(f"golden {form}, engine", partial(_golden, release, certified, form)) for form in FORMS]
 
 
 def head_claim(certified: Certified, integers: Integers) -> Claim:

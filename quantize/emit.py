@@ -13,97 +13,30 @@ two, so the numbers stay the same.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from edge.contract.spec import ModelSpec
 from quantize.blocks import STRIDE, blocked_shape, first_convolution, to_blocks
+from quantize.graph import Graph
 from quantize.grid import INPUT_SCALE, code_range
 from quantize.integers import IntegerConv, IntegerLayer, Integers
-from quantize.plan import INPUT, Add, AveragePool, Concat, Curve, MaxPool, Mover, Mul
+from quantize.plan import INPUT, Add, Mover
 
 OPSET, IR_VERSION = 13, 7
 BLOCKS_KEY = "edgewise.first_kernel_left_right"  # in the u8 file's metadata, where its first layer reads blocks
 PLAIN = "u8_plain"  # u8 without blocks, whose float sums, unoptimized, have the order of s8's: to compare, not to ship
 _TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
-_NO_PADS = (0, 0, 0, 0)
-
-
-class _Graph:
-    """Nodes and constants in the making."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-
-    def constant(self, name: str, value: Any) -> str:
-        self.constants.setdefault(name, numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
-        return output
-
-    def conv(self, layer: IntegerConv, value: str, weight: str, bias: str) -> str:
-        geometry = layer.geometry
-        return self.node(
-            "Conv",
-            [value, weight, bias],
-            layer.name + ".sum",
-            kernel_shape=layer.weight.shape[2:],
-            strides=geometry.stride,
-            pads=geometry.pads if not layer.border else _NO_PADS,
-            dilations=geometry.dilation,
-            group=geometry.groups,
-        )
-
-    def padded(self, layer: IntegerConv, value: str, border: np.generic) -> str:
-        """`value` with the border around it that the convolution cannot add itself, for it is not zero."""
-        top, left, bottom, right = layer.geometry.pads
-        sides = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
-        output = layer.name + ".padded"
-        inputs = [value, self.constant(output + ".sides", sides), self.constant(output + ".border", border)]
-        return self.node("Pad", inputs, output)
-
-    def combine(self, layer: IntegerLayer, values: list[str], output: str) -> str:
-        """The node of a layer without weights, on floats, or on codes if it only moves them."""
-        if isinstance(layer, Curve):
-            return self._curve(layer, values[0], output)
-        if isinstance(layer, MaxPool):
-            window = {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.pads}
-            return self.node("MaxPool", values, output, **window)
-        if isinstance(layer, Concat):
-            return self.node("Concat", values, output, axis=1)
-        operators = {Add: "Add", Mul: "Mul", AveragePool: "GlobalAveragePool"}
-        return self.node(operators[type(layer)], values, output)
-
-    def _curve(self, layer: Curve, value: str, output: str) -> str:
-        """One operation a node, in the order of quantize.plan.combine: no two round together."""
-        three, sixth = self.constant("three.float", np.float32(3)), self.constant("sixth.float", np.float32(1 / 6))
-        bounds = [self.constant("zero.float", np.float32(0)), self.constant("six.float", np.float32(6))]
-        gate = self.node(
-            "Clip", [self.node("Add", [value, three], layer.name + ".add3"), *bounds], layer.name + ".gate"
-        )
-        if layer.kind == "hardswish":
-            gate = self.node("Mul", [value, gate], layer.name + ".six")
-        return self.node("Mul", [gate, sixth], output)
-
-    def dequantized_weight(self, layer: IntegerConv, scale: NDArray[np.float32]) -> str:
-        name = layer.name + ".weight"
-        zeros = self.constant(f"zeros.s8.{len(scale)}", np.zeros(len(scale), np.int8))
-        inputs = [self.constant(name + ".codes", layer.weight), self.constant(name + ".scale", scale), zeros]
-        return self.node("DequantizeLinear", inputs, name, axis=0)
 
 
 class _U8:
     """uint8, zero point 128. The first convolution reads blocks of pixels where it can: quantize/blocks.py."""
 
     def __init__(self, integers: Integers, spec: ModelSpec, blocks: bool = True) -> None:
-        self.graph, self.integers, self.spec = _Graph(), integers, spec
+        self.graph, self.integers, self.spec = Graph(), integers, spec
         self.blocked = first_convolution(integers, spec.height, spec.width) if blocks else None
 
     def start(self) -> None:
@@ -178,7 +111,7 @@ class _S8:
     """int8, zero point 0. `unrounded`: tensors that their only reader, an add, takes as they are summed."""
 
     def __init__(self, integers: Integers, unrounded: frozenset[str] = frozenset()) -> None:
-        self.graph, self.integers, self.unrounded = _Graph(), integers, unrounded
+        self.graph, self.integers, self.unrounded = Graph(), integers, unrounded
 
     def start(self) -> None:
         self._quantize("pixels", INPUT)
@@ -221,7 +154,7 @@ class _Float:
     """The same weights and biases, nothing rounded at run time; what saturated in training saturates here too."""
 
     def __init__(self, integers: Integers) -> None:
-        self.graph, self.integers = _Graph(), integers
+        self.graph, self.integers = Graph(), integers
         self.tensors = {INPUT: "pixels"}
 
     def start(self) -> None:
@@ -305,7 +238,7 @@ def summed_in_float(integers: Integers) -> frozenset[str]:
     return frozenset(found)
 
 
-def _save(graph: _Graph, spec: ModelSpec, form: str, path: Path, blocked: IntegerConv | None) -> None:
+def _save(graph: Graph, spec: ModelSpec, form: str, path: Path, blocked: IntegerConv | None) -> None:
     if form in ("u8", PLAIN):
         shape: list[str | int] = ["N", spec.height, spec.width, spec.channels]
         pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, shape)

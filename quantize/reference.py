@@ -76,26 +76,25 @@ def float_features(integers: Integers, pixels: NDArray[np.uint8]) -> Float32:
     for batch in batches(pixels):
         values = {INPUT: (torch.from_numpy(batch).permute(0, 3, 1, 2).float() - _ZERO_POINT) / _ZERO_POINT}
         for layer in integers.layers:
-            values[layer.name] = _float_values(integers, layer, tuple(values[name] for name in layer.sources))
+            value = float_sums(integers, layer, tuple(values[name] for name in layer.sources))
+            if not isinstance(layer, Mover):
+                scale = float(integers.scales[layer.name])
+                low, high = code_range(layer.activation, scale)
+                value = value.clamp(low * scale, high * scale)
+            values[layer.name] = value
             for name in done.get(layer.name, ()):
                 del values[name]
         parts.append(values[integers.layers[-1].name].mean((2, 3)).numpy())
     return np.concatenate(parts)
 
 
-def _float_values(integers: Integers, layer: IntegerLayer, inputs: tuple[Tensor, ...]) -> Tensor:
-    if isinstance(layer, Mover):
+def float_sums(integers: Integers, layer: IntegerLayer, inputs: tuple[Tensor, ...]) -> Tensor:
+    """What the layer computes in float32, before it is rounded or clipped: codes times scales."""
+    if not isinstance(layer, IntegerConv):
         return combine(layer, inputs)
-    if isinstance(layer, IntegerConv):
-        weight = torch.from_numpy(layer.weight).float() * torch.from_numpy(layer.weight_scale).view(-1, 1, 1, 1)
-        bias = torch.from_numpy(layer.bias).float() * torch.from_numpy(layer.bias_scale)
-        border = layer.border * float(integers.scales[layer.sources[0]])
-        value = convolve(layer.geometry, inputs[0], weight, bias, border)
-    else:
-        value = combine(layer, inputs)
-    scale = float(integers.scales[layer.name])
-    low, high = code_range(layer.activation, scale)
-    return value.clamp(low * scale, high * scale)
+    weight = torch.from_numpy(layer.weight).float() * torch.from_numpy(layer.weight_scale).view(-1, 1, 1, 1)
+    bias = torch.from_numpy(layer.bias).float() * torch.from_numpy(layer.bias_scale)
+    return convolve(layer.geometry, inputs[0], weight, bias, layer.border * float(integers.scales[layer.sources[0]]))
 
 
 def _before_rounding(integers: Integers, layer: IntegerLayer, inputs: tuple[Tensor, ...]) -> Tensor:

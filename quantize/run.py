@@ -76,18 +76,14 @@ def quantize(
         report = certificate(measured, plan, integers, material.test, material.targets)
         _require(folder / "model.u8.onnx", integers, measured, report, material, recipe)
         _write_rest(folder, run, material, integers)
-        require_golden(Certified(folder, report, run.spec, run.labels), integers)
+        require_golden(Certified(folder, report, run.spec, run.labels))
         seconds = time.monotonic() - start
+        tuned_on = {"source": material.source, "labelled": pictures is None}
         report |= {
             "method": history,
             "recipe": asdict(recipe),
             "network": run.spec.network,
-            "pictures": {
-                "source": material.source,
-                "labelled": pictures is None,
-                "seed": recipe.qat.seed,
-                "split_seed": run.seed,
-            },
+            "pictures": {**tuned_on, "seed": recipe.qat.seed, "split_seed": run.seed},
             "seconds": round(seconds, 2),
             "peak_memory_bytes": _peak_memory_bytes(),
         }

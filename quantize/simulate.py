@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from quantize.grid import code_range
-from quantize.integers import Float32, IntegerConv, IntegerLayer, Integers
-from quantize.plan import INPUT, Mover, combine, convolve, last_uses
-from quantize.reference import batches
+from quantize.integers import Float32, IntegerLayer, Integers
+from quantize.plan import INPUT, Mover, last_uses
+from quantize.reference import batches, float_sums
 from train.network import to_input
 
 
@@ -35,15 +35,9 @@ def simulate(integers: Integers, pixels: NDArray[np.uint8]) -> Float32:
 
 def _layer(integers: Integers, layer: IntegerLayer, inputs: tuple[Tensor, ...]) -> Tensor:
     """The layer's output on its grid, from inputs on theirs."""
+    value = float_sums(integers, layer, inputs)
     if isinstance(layer, Mover):
-        return combine(layer, inputs)
-    if isinstance(layer, IntegerConv):
-        weight = torch.from_numpy(layer.weight) * torch.from_numpy(layer.weight_scale).view(-1, 1, 1, 1)
-        bias = torch.from_numpy(layer.bias) * torch.from_numpy(layer.bias_scale)
-        border = layer.border * float(integers.scales[layer.sources[0]])
-        value = convolve(layer.geometry, inputs[0], weight, bias, border)
-    else:
-        value = combine(layer, inputs)
+        return value
     scale = torch.tensor(integers.scales[layer.name])
     low, high = code_range(layer.activation, float(scale))
     return torch.clamp(torch.round(value / scale), low, high) * scale
