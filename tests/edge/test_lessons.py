@@ -28,17 +28,6 @@ from edge.store import open_store
 NOW = 1_795_326_060.0
 
 
-@pytest.fixture(scope="module")
-def backbone():
-    return make_glyph_backbone()
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(str(tmp_path / "learned.sqlite")) as opened:
-        yield opened
-
-
 def _pictures(pixels):
     return [Picture("frame {}".format(i), cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)) for i, image in enumerate(pixels)]
 

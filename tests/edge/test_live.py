@@ -9,7 +9,7 @@ import termios
 import cv2
 import numpy as np
 import pytest
-from glyph_world import KNOWN, draw, make_glyph_backbone
+from glyph_world import KNOWN, draw
 from tiny_board import command, on_board, tiny_board
 
 from edge.contract.errors import UsageError
@@ -18,18 +18,6 @@ from edge.keys import TerminalKeys
 from edge.lessons import examples_of
 from edge.live import LiveTeacher
 from edge.sources import Frame
-from edge.store import open_store
-
-
-@pytest.fixture(scope="module")
-def backbone():
-    return make_glyph_backbone()
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(str(tmp_path / "learned.sqlite")) as opened:
-        yield opened
 
 
 def _in_view(teacher, image, sequence=0):

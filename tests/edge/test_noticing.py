@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from glyph_world import draw, make_glyph_backbone
+from glyph_world import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,11 +18,6 @@ from edge.sources import Frame
 from edge.store import MOST_NOTICED, Key, NewExample, NoticedRow, open_store
 
 IMAGE = draw("Z", 1, 3)[0]
-
-
-@pytest.fixture(scope="module")
-def backbone():
-    return make_glyph_backbone()
 
 
 @pytest.fixture

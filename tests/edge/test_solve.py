@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from glyph_world import KNOWN, draw, make_glyph_backbone
+from glyph_world import KNOWN, draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,11 +11,6 @@ from edge.head import scores
 from edge.judge import Rows, best_temperature, judge
 from edge.ridge import known, learn, leave_one_out, leave_one_out_of_class, regularised_inverse
 from edge.solve import solve
-
-
-@pytest.fixture(scope="module")
-def backbone():
-    return make_glyph_backbone()
 
 
 def _codes(backbone, letter, count, seed):

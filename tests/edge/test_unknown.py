@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from glyph_world import KNOWN, draw, known_letters, make_glyph_backbone
+from glyph_world import KNOWN, draw, known_letters
 
 from edge.base import encode, evened_rows
 from edge.classifier import Classifier
@@ -13,11 +13,6 @@ from edge.ridge import regularised_inverse
 from edge.solve import solve
 from edge.store import NewExample, open_store
 from edge.unknown import threshold, unlikeness
-
-
-@pytest.fixture(scope="module")
-def backbone():
-    return make_glyph_backbone()
 
 
 def _solve(backbone, letters="", count=10):
