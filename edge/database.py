@@ -110,7 +110,7 @@ def erase(connection: sqlite3.Connection) -> None:
     """Leaves no byte of what was deleted in the file or its log. Raises BoardError while another process reads.
 
     Zeros (secure_delete) go to their places first, then the file is written anew: SQLite moves rows between pages,
-    and a copy that a move left behind is not overwritten when the row is deleted (1 in 576 deletions, measured).
+    and a copy that a move left behind is not overwritten when the row is deleted.
     """
     for statement in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
         busy = connection.execute(statement).fetchone()
