@@ -1,8 +1,10 @@
 """One set of integers, four ONNX files: opset 13 and IR 7, which onnxruntime 1.10 and TensorRT 8.2 load.
 
 u8           for CPUs: uint8 with zero point 128, int32 bias, the pixels as input; ReLU and ReLU6 as Clip on the codes,
-             but for unsigned tensors, whose codes end where the activation does
-s8           for TensorRT with INT8: int8 with zero point 0, float bias, Q/DQ on both inputs of an add, float input
+             but for unsigned tensors, whose codes end where the activation does; what pads those reads them with
+             zero point 0, which is what ONNX's Conv pads with
+s8           for TensorRT with INT8: int8 with zero point 0, float bias, Q/DQ on both inputs of an add, float input;
+             unsigned tensors are padded by a node of its own
 s8_identity  the same with Q/DQ on the identity branch of an add alone, where TensorRT fuses convolution, add and ReLU:
              the convolution's sum is not rounded before the add, so some codes differ; certified by itself
 float        for TensorRT in FP16: the s8 file without Q/DQ, but with Clip where a code would saturate
@@ -12,6 +14,7 @@ two, so the numbers stay the same.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +31,16 @@ from quantize.plan import INPUT, Add, Mover
 
 OPSET, IR_VERSION = 13, 7
 BLOCKS_KEY = "edgewise.first_kernel_left_right"  # in the u8 file's metadata, where its first layer reads blocks
-PLAIN = "u8_plain"  # u8 without blocks, whose float sums, unoptimized, have the order of s8's: to compare, not to ship
+PLAIN = "u8_plain"  # every float value in it, unoptimized, is one of s8: to compare, not to ship
 _TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 class _U8:
     """uint8, zero point 128. The first convolution reads blocks of pixels where it can: quantize/blocks.py."""
 
-    def __init__(self, integers: Integers, spec: ModelSpec, blocks: bool = True) -> None:
-        self.graph, self.integers, self.spec = Graph(), integers, spec
-        self.blocked = first_convolution(integers, spec.height, spec.width) if blocks else None
+    def __init__(self, integers: Integers, spec: ModelSpec, plain: bool = False) -> None:
+        self.graph, self.integers, self.spec, self.plain = Graph(), integers, spec, plain
+        self.blocked = None if plain else first_convolution(integers, spec.height, spec.width)
 
     def start(self) -> None:
         pixels = "pixels"
@@ -63,10 +66,16 @@ class _U8:
         zero = self.graph.constant("zero.u8", np.uint8(128))
         codes = tensor + ".q"
         if bordered is not None:
-            codes = self.graph.padded(bordered, codes, np.uint8(128 + bordered.border))
+            border = np.uint8(128 + bordered.border)
+            if self.plain:
+                codes = self.graph.padded(bordered, codes, border)
+            else:
+                zero = self.graph.constant("zero.u8.border", border)
         return self.graph.node("DequantizeLinear", [codes, scale, zero], f"{tensor}.to.{reader}")
 
     def _conv(self, layer: IntegerConv, value: str) -> str:
+        if layer.border and not self.plain:
+            layer = _from_border(layer)
         weight = self.graph.dequantized_weight(layer, layer.weight_scale)
         name, count = layer.name + ".bias", len(layer.bias)
         inputs = [
@@ -186,6 +195,11 @@ class _Float:
         return self.graph.node("Clip", [total, *bounds], layer.name + ".clip")
 
 
+def _from_border(layer: IntegerConv) -> IntegerConv:
+    """The same sums, of codes counted from the one that the layer pads with."""
+    return replace(layer, bias=layer.bias + layer.border * layer.weight.sum((1, 2, 3), dtype=np.int32), border=0)
+
+
 def _bordered(layer: IntegerLayer) -> IntegerConv | None:
     """The layer, if it is a convolution that pads with something else than zero."""
     return layer if isinstance(layer, IntegerConv) and layer.border else None
@@ -194,7 +208,7 @@ def _bordered(layer: IntegerLayer) -> IntegerConv | None:
 _Writer = _U8 | _S8 | _Float
 _FORMS: dict[str, Callable[[Integers, ModelSpec], _Writer]] = {
     "u8": _U8,
-    PLAIN: lambda integers, spec: _U8(integers, spec, blocks=False),
+    PLAIN: lambda integers, spec: _U8(integers, spec, plain=True),
     "s8": lambda integers, _: _S8(integers),
     "s8_identity": lambda integers, _: _S8(integers, summed_in_float(integers)),
     "float": lambda integers, _: _Float(integers),
