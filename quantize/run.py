@@ -112,8 +112,9 @@ def _quantized(
 ) -> tuple[FakeQuant, dict[str, Any]]:
     """The quantized network, and how it came about: agreement with FP32 on val pictures after each stage.
 
-    To them come pictures to tune on that calibration left: agreement needs no label, and few pictures prove little. If
-    training was not asked for, it is kept only where it came closer to FP32 on the val pictures, which it did not see.
+    To judge calibration, they are joined by pictures to tune on that it left: agreement needs no label, and few
+    pictures prove little. Training sees those, so it is compared with calibration on the val pictures alone; if it was
+    not asked for, it is kept only where it came closer to FP32 there.
     """
     order = np.random.default_rng(recipe.ptq.seed).permutation(len(material.tune))
     sample, rest = np.sort(order[: recipe.ptq.pictures]), order[recipe.ptq.pictures :]
@@ -140,8 +141,9 @@ def _quantized(
     history |= {"name": "qat", "steps": steps, "seconds_a_step": round((time.monotonic() - started) / steps, 4)}
     held = material.val[:most]
     wanted, given, trained = wanted[: len(held)], given[: len(held)], simulate(extract(model), held)
-    history["val_agreement"]["qat"] = agreement(trained.argmax(1), wanted.argmax(1))
-    divergence = {"ptq": _divergence(wanted, given), "qat": _divergence(wanted, trained)}
+    stages = {"ptq": given, "qat": trained}
+    history["val_agreement"] = {name: agreement(x.argmax(1), wanted.argmax(1)) for name, x in stages.items()}
+    divergence = {name: _divergence(wanted, x) for name, x in stages.items()}
     history["val_divergence"] = divergence
     if method == "auto" and divergence["ptq"] < divergence["qat"]:
         return calibrated, history | {"name": "ptq"}
