@@ -7,7 +7,8 @@ s8           for TensorRT with INT8: int8 with zero point 0, float bias, Q/DQ on
              unsigned tensors are padded by a node of its own
 s8_identity  the same with Q/DQ on the identity branch of an add alone, where TensorRT fuses convolution, add and ReLU:
              the convolution's sum is not rounded before the add, so some codes differ; certified by itself
-float        for TensorRT in FP16: the s8 file without Q/DQ, but with Clip where a code would saturate
+float        for TensorRT in FP16: the s8 file without Q/DQ, but with Clip where a code would saturate, and with tensors
+             that begin at 0 where they are padded
 
 The TensorRT files take (pixel - 128) with an input scale of 1 and hold the first weights divided by 128: a power of
 two, so the numbers stay the same.
@@ -74,8 +75,8 @@ class _U8:
         return self.graph.node("DequantizeLinear", [codes, scale, zero], f"{tensor}.to.{reader}")
 
     def _conv(self, layer: IntegerConv, value: str) -> str:
-        if layer.border and not self.plain:
-            layer = _from_border(layer)
+        if not self.plain:
+            layer = _counted_from(layer, layer.border)
         weight = self.graph.dequantized_weight(layer, layer.weight_scale)
         name, count = layer.name + ".bias", len(layer.bias)
         inputs = [
@@ -160,44 +161,49 @@ class _S8:
 
 
 class _Float:
-    """The same weights and biases, nothing rounded at run time; what saturated in training saturates here too."""
+    """The same weights and biases, nothing rounded at run time; what saturated in training saturates here too.
+
+    `borders`: by tensor that is padded with another code than 0, that code, from which its values are counted here.
+    """
 
     def __init__(self, integers: Integers) -> None:
         self.graph, self.integers = Graph(), integers
         self.tensors = {INPUT: "pixels"}
+        self.borders = {x.sources[0]: x.border for x in integers.layers if isinstance(x, IntegerConv) and x.border}
 
     def start(self) -> None:
         """The pixels are used as they come."""
 
     def layer(self, layer: IntegerLayer) -> None:
-        values = [self.value(name, layer.name, _bordered(layer)) for name in layer.sources]
+        values = [self.value(name, layer.name) for name in layer.sources]
         if isinstance(layer, IntegerConv):
-            scale = first_divided(layer, layer.weight_scale).reshape(-1, 1, 1, 1)
-            weight = self.graph.constant(layer.name + ".weight", layer.weight.astype(np.float32) * scale)
-            bias = self.graph.constant(layer.name + ".bias", layer.bias.astype(np.float32) * layer.bias_scale)
-            total = self.graph.conv(layer, values[0], weight, bias)
+            total = self._conv(_counted_from(layer, self.borders.get(layer.sources[0], 0)), values[0])
         else:
             total = self.graph.combine(layer, values, layer.name + ".sum")
         self.tensors[layer.name] = total if isinstance(layer, Mover) else self._clip(layer, total)
 
-    def value(self, tensor: str, reader: str, bordered: IntegerConv | None = None) -> str:
-        value = self.tensors[tensor]
-        if bordered is not None:
-            value = self.graph.padded(bordered, value, np.float32(bordered.border * self.integers.scales[tensor]))
-        return value
+    def value(self, tensor: str, reader: str) -> str:
+        return self.tensors[tensor]
+
+    def _conv(self, layer: IntegerConv, value: str) -> str:
+        scale = first_divided(layer, layer.weight_scale).reshape(-1, 1, 1, 1)
+        weight = self.graph.constant(layer.name + ".weight", layer.weight.astype(np.float32) * scale)
+        border = self.borders.get(layer.name, 0) * self.integers.scales[layer.name]
+        bias = self.graph.constant(layer.name + ".bias", layer.bias.astype(np.float32) * layer.bias_scale - border)
+        return self.graph.conv(layer, value, weight, bias)
 
     def _clip(self, layer: IntegerLayer, total: str) -> str:
-        scale = self.integers.scales[layer.name]
+        scale, border = self.integers.scales[layer.name], self.borders.get(layer.name, 0)
         bounds = [
-            self.graph.constant(f"{layer.name}.{side}", np.float32(code * scale))
+            self.graph.constant(f"{layer.name}.{side}", np.float32((code - border) * scale))
             for side, code in zip(("low", "high"), code_range(layer.activation, float(scale)), strict=True)
         ]
         return self.graph.node("Clip", [total, *bounds], layer.name + ".clip")
 
 
-def _from_border(layer: IntegerConv) -> IntegerConv:
-    """The same sums, of codes counted from the one that the layer pads with."""
-    return replace(layer, bias=layer.bias + layer.border * layer.weight.sum((1, 2, 3), dtype=np.int32), border=0)
+def _counted_from(layer: IntegerConv, code: int) -> IntegerConv:
+    """The same sums, of codes counted from `code`, with which the layer pads if it pads."""
+    return replace(layer, bias=layer.bias + code * layer.weight.sum((1, 2, 3), dtype=np.int32), border=0)
 
 
 def _bordered(layer: IntegerLayer) -> IntegerConv | None:
