@@ -7,13 +7,15 @@ from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 from edge.board import Board, BoardBusy, current_name, disk_errors, load_state, locked, point_current, save_state
 from edge.contract.archive import Archive
+from edge.contract.boards import ANY
 from edge.contract.errors import BoardError, EdgewiseError, FormatError
 from edge.contract.files import write_whole
 from edge.contract.manifest import FileEntry, Manifest, parse_manifest
 from edge.launcher import LAUNCHER
 from edge.objects import build_folder, has_object, store_object, sweep
-from edge.states import GOOD, INTERRUPTED, Entry, State, begin_trial, confirm, fail, roll_back, stage
-from edge.trust import trusted_keys, verifier
+from edge.states import GOOD, INTERRUPTED, Entry, State, begin_trial, confirm, fail, lose, roll_back, stage
+from edge.trust import RotationReport, trusted_keys, verifier
+from edge.trust import rotate as rotate_keys
 
 BLOCK_BYTES = 4096  # what a file takes on disk at least, and about what its entry in a folder does
 MARGIN_BYTES = 1 << 20  # for state.json, the launcher and what else writes meanwhile
@@ -41,10 +43,15 @@ class StatusReport(NamedTuple):
 
 
 def missing(board: Board, data: bytes, signature: bytes) -> Tuple[str, ...]:
-    """The sha256 of each file of the signed manifest that is not on this board. Raises TrustError, FormatError."""
+    """The sha256 of each file of the signed manifest that is not on this board.
+
+    Raises TrustError, FormatError, or BoardError for a release that is for other boards.
+    """
     verifier(board.path("trust"))(data, signature)
+    manifest = parse_manifest(data)
+    _check_board(board, manifest)
     with disk_errors(board):
-        return tuple(sorted(_absent(board, parse_manifest(data))))
+        return tuple(sorted(_absent(board, manifest)))
 
 
 def install(
@@ -62,6 +69,7 @@ def install(
             if archive.release == state.current:
                 return InstallReport(archive.release, GOOD, state.previous, True, 0)
             staged = stage(state, archive.release, archive.manifest.counter)
+            _check_board(board, archive.manifest)
             absent = _absent(board, archive.manifest)
             _check_fits(board, archive, absent)
             refuse(archive)
@@ -86,6 +94,12 @@ def rollback(board: Board, run_golden: RunGolden) -> InstallReport:
         point_current(board, state.current)
         save_state(board, state)
     return InstallReport(str(state.current), GOOD, state.previous, False, 0)
+
+
+def rotate(board: Board, data: bytes) -> RotationReport:
+    """edge.trust.rotate() on this board. What is installed stays: it was verified when it came."""
+    with disk_errors(board), locked(board):
+        return rotate_keys(board.path("trust"), data)
 
 
 def recover(board: Board) -> bool:
@@ -113,6 +127,7 @@ def _recover(board: Board) -> State:
     for folder in ("objects", "releases"):
         os.makedirs(board.path(folder), exist_ok=True)
     state = fail(load_state(board), INTERRUPTED)
+    state = lose(state, [name for name in state.releases if not os.path.isdir(board.release(name))])
     _settle(board, state)
     return state
 
@@ -131,9 +146,6 @@ def _absent(board: Board, manifest: Manifest) -> Dict[str, FileEntry]:
 
 
 def _check_fits(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> None:
-    boards = archive.manifest.boards
-    if "any" not in boards and board.machine not in boards:
-        raise BoardError("a release for {}".format(", ".join(boards)), board.machine, "flash one for this board")
     sent = {archive.manifest.files[name].sha256 for name in archive.names}
     lacking = sorted(n for n, entry in archive.manifest.files.items() if entry.sha256 in set(absent) - sent)
     if lacking:
@@ -143,6 +155,13 @@ def _check_fits(board: Board, archive: Archive, absent: Dict[str, FileEntry]) ->
     free = disk_usage(board.root).free
     if free < needed:
         raise BoardError("{} bytes free on the board's disk".format(free), "{}".format(needed), "free some space")
+
+
+def _check_board(board: Board, manifest: Manifest) -> None:
+    here = [name for name in (board.name, board.machine, ANY) if name]
+    if not set(here) & set(manifest.boards):
+        found, expected = "a release for {}".format(", ".join(manifest.boards)), "one for {}".format(" or ".join(here))
+        raise BoardError(found, expected, "pack one for this board")
 
 
 def _copy(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> int:

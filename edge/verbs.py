@@ -68,6 +68,27 @@ def rollback(board: Board, options: argparse.Namespace) -> Outcome:
     return Outcome(("{} is current".format(done.release),), dict(done._asdict()))
 
 
+def recover(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.board import current_name
+    from edge.install import recover as put_right
+
+    changed = put_right(board)
+    current = current_name(board)
+    return Outcome(("current: {}".format(current or "nothing"),), {"current": current, "changed": changed})
+
+
+def rotate(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.install import rotate as rotate_key
+
+    try:
+        with open(options.rotation, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise InputError(str(error), "a rotation", "name NAME.rotation") from None
+    done = rotate_key(board, data)
+    return Outcome(("{} took the place of {}".format(done.trusted, done.retired),), dict(done._asdict()))
+
+
 def teach(board: Board, options: argparse.Namespace) -> Outcome:
     from edge import lessons
     from edge.pictures import read_pictures

@@ -235,6 +235,20 @@ def test_a_board_without_python_or_with_an_old_one_says_so(desk: Desk) -> None:
     assert config.is_file() and "no python3" in error_of(desk).found
 
 
+def test_a_new_key_takes_the_old_ones_place_over_ssh(flashed: Desk) -> None:
+    command = [sys.executable, "-m", "edgewise"]
+    new = str(flashed.folder / "new")
+    for words in (["keygen", new, "--replaces", str(flashed.key)], ["rotate", new + ".rotation", flashed.board.target]):
+        done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "in place of" in done.stdout
+    with pytest.raises(TrustError):
+        flashed.flash(flashed.two)
+    by_new = changed(flashed.two, flashed.folder / "by-new.edge", {}, 2, Path(new + ".key"))
+    assert flashed.flash(by_new).state == "GOOD"
+    assert flashed.incoming() == []
+
+
 def test_what_a_login_shell_prints_is_no_answer(flashed: Desk) -> None:
     flashed.board.script(
         flashed.board.board_bin / "python3", f'echo "Welcome to Ubuntu"; echo "{{}}"; exec "{sys.executable}" "$@"'
