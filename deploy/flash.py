@@ -59,6 +59,7 @@ class FlashReport:
     bytes_kept: int  # of the partial archive, from a flash whose link was lost
     objects_sent: int
     seconds: float
+    health_seconds: float  # of them, the trial of the release on the board
 
 
 def flash(
@@ -110,6 +111,7 @@ def flash(
             bytes_kept=sent.bytes_kept,
             objects_sent=sent.objects,
             seconds=clock() - started,
+            health_seconds=answer.get("health_s", 0.0),  # a runtime from before does not say it
         )
 
 

@@ -113,7 +113,8 @@ def flash(
     )
     lines = [
         f"{done.release} is {done.state} on {target}",
-        f"{done.bytes_sent:,} bytes sent of {done.bytes_in_release:,}, {done.seconds:.1f} s",
+        f"{done.bytes_sent:,} bytes sent of {done.bytes_in_release:,}, {done.seconds:.1f} s"
+        f" ({done.health_seconds:.1f} s its trial)",
     ]
     if done.bytes_kept:
         lines.append(f"{done.bytes_kept:,} bytes were there from the flash before")

@@ -1,6 +1,7 @@
 """Installs a release on this board, goes back to the one before, and puts right what a power cut left."""
 
 import os
+import time
 from contextlib import suppress
 from shutil import disk_usage
 from typing import Callable, Dict, NamedTuple, Optional, Tuple
@@ -30,6 +31,7 @@ class InstallReport(NamedTuple):
     previous: Optional[str]  # what rollback would go back to
     already: bool  # it was installed and current before; nothing was done
     written_bytes: int  # of files that this board did not have
+    health_s: float  # that its trial took
 
 
 class StatusReport(NamedTuple):
@@ -55,7 +57,11 @@ def missing(board: Board, data: bytes, signature: bytes) -> Tuple[str, ...]:
 
 
 def install(
-    board: Board, archive_path: str, run_golden: RunGolden, refuse: Refuse = lambda archive: None
+    board: Board,
+    archive_path: str,
+    run_golden: RunGolden,
+    refuse: Refuse = lambda archive: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> InstallReport:
     """Makes the release in `archive_path` current, or leaves the board as it was.
 
@@ -67,7 +73,7 @@ def install(
         state = _recover(board)
         with Archive(archive_path, verifier(board.path("trust"))) as archive:
             if archive.release == state.current:
-                return InstallReport(archive.release, GOOD, state.previous, True, 0)
+                return InstallReport(archive.release, GOOD, state.previous, True, 0, 0.0)
             staged = stage(state, archive.release, archive.manifest.counter)
             _check_board(board, archive.manifest)
             absent = _absent(board, archive.manifest)
@@ -76,24 +82,28 @@ def install(
             save_state(board, staged)
             try:
                 written_bytes = _copy(board, archive, absent)
+                begun = clock()
                 state = _try_out(board, staged, archive.release, run_golden)
+                health_s = clock() - begun
             except (EdgewiseError, OSError) as error:
                 with suppress(OSError):  # on a full or failing disk the next recover() does the rest
                     _settle(board, fail(staged, _why(error)))
                 raise
         with suppress(OSError):  # it is installed: what cannot be removed now, the next recover() removes
             sweep(board, state.releases)
-    return InstallReport(archive.release, GOOD, state.previous, False, written_bytes)
+    return InstallReport(archive.release, GOOD, state.previous, False, written_bytes, health_s)
 
 
-def rollback(board: Board, run_golden: RunGolden) -> InstallReport:
+def rollback(board: Board, run_golden: RunGolden, clock: Callable[[], float] = time.monotonic) -> InstallReport:
     """Goes back to the release that was GOOD before, if its golden vectors still hold. Raises BoardError, GateError."""
     with disk_errors(board), locked(board):
         state = roll_back(_recover(board))
+        begun = clock()
         run_golden(board.release(str(state.current)))
+        health_s = clock() - begun
         point_current(board, state.current)
         save_state(board, state)
-    return InstallReport(str(state.current), GOOD, state.previous, False, 0)
+    return InstallReport(str(state.current), GOOD, state.previous, False, 0, health_s)
 
 
 def rotate(board: Board, data: bytes) -> RotationReport:

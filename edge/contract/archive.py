@@ -81,7 +81,7 @@ class Archive:
         for name in sorted(self.names):
             listed = self.manifest.files.get(name)
             if listed is None:
-                raise TrustError("the archive holds {}".format(name), "only what its manifest lists", "do not use it")
+                raise TrustError("the archive holds {!a}".format(name), "only what its manifest lists", "do not use it")
             if listed.size_bytes != self._entries[name].size_bytes:
                 raise TrustError(
                     "{} has {} bytes".format(name, self._entries[name].size_bytes),
@@ -118,7 +118,7 @@ def _entries(file: IO[bytes]) -> Dict[str, _Entry]:
     for _ in range(count):
         place, next_at, name, entry = _entry(file, directory, place, next_at)
         if name in entries:
-            raise _odd("holds {} twice".format(name))
+            raise _odd("holds {!a} twice".format(name))
         entries[name] = entry
     if (place, next_at) != (size, start):
         raise _odd("has bytes that belong to no entry")

@@ -13,10 +13,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-import ssh_board
 from run_maker import changed, content_of, make_run
-from ssh_board import SshBoard
 
+from bench.ssh_board import SSHD, SshBoard, ssh_keygen
 from deploy.board import Board, LinkLost
 from deploy.flash import FirstContact, FlashReport, flash
 from deploy.installed import rollback, status
@@ -25,7 +24,7 @@ from deploy.pack import pack
 from deploy.target import parse_target
 from edge.contract.errors import BoardError, EdgewiseError, TrustError, UsageError
 
-pytestmark = pytest.mark.skipif(ssh_board.SSHD is None, reason="needs openssh-server")
+pytestmark = pytest.mark.skipif(SSHD is None, reason="needs openssh-server")
 
 NOW = datetime(2026, 11, 22, 5, 0, 0, tzinfo=timezone.utc)
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,7 +151,7 @@ def test_the_boards_process_killed_at_any_moment_leaves_the_old_release_running(
 
 
 def test_a_changed_host_key_is_refused_in_one_line(flashed: Desk) -> None:
-    flashed.board.know(ssh_board.keygen(flashed.folder / "another"))
+    flashed.board.know(ssh_keygen(flashed.folder / "another"))
     with pytest.raises(BoardError) as caught:
         flashed.flash(flashed.two)
     assert "IDENTIFICATION HAS CHANGED" in caught.value.found
