@@ -23,7 +23,6 @@ from bench.power_cuts import cut_power
 from bench.rows import Row, all_of, at_most, machine, write
 from bench.ssh_board import SSHD, SshBoard
 from bench.survivor import make_scene
-from deploy.archive import archive_bytes
 from deploy.keys import keygen
 from deploy.pack import pack
 from edge.contract.archive import Archive
@@ -222,8 +221,7 @@ def packed_difference(one: Path, two: Path) -> int:
     with Archive(str(one), _unverified) as before, Archive(str(two), _unverified) as after:
         had = {entry.sha256 for entry in before.manifest.files.values()}
         new = {entry.sha256: name for name, entry in after.manifest.files.items() if entry.sha256 not in had}
-        contents = [(n, after.manifest.files[n].size_bytes, after.pieces(n)) for n in sorted(new.values())]
-        return len(archive_bytes(after.manifest_data, after.signature, contents))
+        return len(after.copy_of(new.values()))
 
 
 def _unverified(data: bytes, signature: bytes) -> None:

@@ -10,7 +10,7 @@ from edge.board import Board, BoardBusy, current_name, disk_errors, load_state, 
 from edge.contract.archive import Archive
 from edge.contract.boards import ANY
 from edge.contract.errors import BoardError, EdgewiseError, FormatError
-from edge.contract.files import write_whole
+from edge.contract.files import sync_folder, write_whole
 from edge.contract.manifest import FileEntry, Manifest, parse_manifest
 from edge.launcher import LAUNCHER
 from edge.objects import build_folder, has_object, store_object, sweep
@@ -181,6 +181,7 @@ def _copy(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> int:
         entry = wanted.pop(archive.manifest.files[name].sha256, None)
         if entry is not None:
             store_object(board, entry, archive.pieces(name))
+    sync_folder(board.path("objects"))
     build_folder(board, archive.release, archive.manifest, archive.manifest_data, archive.signature)
     return sum(entry.size_bytes for entry in absent.values())
 

@@ -29,11 +29,12 @@ def missing(board: Board, options: argparse.Namespace) -> Outcome:
 
 def install(board: Board, options: argparse.Namespace) -> Outcome:
     from edge.install import install as install_archive
-    from edge.moving import refuse_to_set_aside
     from edge.trial import golden_process
 
     def refuse(archive: Any) -> None:
-        if not options.set_aside:
+        if not options.set_aside and os.path.exists(learned_path(board)):
+            from edge.moving import refuse_to_set_aside
+
             refuse_to_set_aside(board, archive)
 
     done = install_archive(board, os.path.abspath(options.archive), golden_process(board.root, os.environ), refuse)
@@ -161,12 +162,16 @@ def _learning(board: Board) -> Iterator[Tuple[Any, Any]]:
 
 @contextmanager
 def open_learned(board: Board) -> Iterator[Any]:
-    """ROOT/personal/learned.sqlite, made when there is none."""
+    """What the board has learnt, made when there is nothing yet."""
     from edge.store import open_store
 
     os.makedirs(board.path("personal"), exist_ok=True)
-    with open_store(board.path("personal", "learned.sqlite")) as store:
+    with open_store(learned_path(board)) as store:
         yield store
+
+
+def learned_path(board: Board) -> str:
+    return board.path("personal", "learned.sqlite")
 
 
 def this_release() -> Any:
