@@ -170,6 +170,7 @@ def _add_installing(add):
         ("missing", ("manifest", "signature"), "Files of a signed manifest that this board does not have."),
         ("install", ("archive",), "Install a release archive."),
         ("golden", ("release",), "Run the golden vectors of a release folder."),
+        ("frames", ("release", "source"), "Classify fresh frames of a camera with a release folder."),
         ("status", (), "Say what is installed."),
         ("rollback", (), "Go back to the release before."),
         ("recover", (), "Put right what a power cut left of a flash; for the start of the board."),

@@ -28,8 +28,9 @@ def missing(board: Board, options: argparse.Namespace) -> Outcome:
 
 
 def install(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.camera import camera_of
     from edge.install import install as install_archive
-    from edge.trial import golden_process
+    from edge.trial import trial_process
 
     def refuse(archive: Any) -> None:
         if not options.set_aside and os.path.exists(learned_path(board)):
@@ -37,7 +38,8 @@ def install(board: Board, options: argparse.Namespace) -> Outcome:
 
             refuse_to_set_aside(board, archive)
 
-    done = install_archive(board, os.path.abspath(options.archive), golden_process(board.root, os.environ), refuse)
+    trial = trial_process(board, camera_of(board), os.environ)
+    done = install_archive(board, os.path.abspath(options.archive), trial, refuse)
     return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
 
 
@@ -49,6 +51,21 @@ def golden(board: Board, options: argparse.Namespace) -> Outcome:
     release = open_release(os.path.abspath(options.release))
     report = check_golden(release, Engine(release.file("model.u8.onnx")))
     return Outcome(("the golden vectors hold",), dict(report._asdict()))
+
+
+def frames(board: Board, options: argparse.Namespace) -> Outcome:
+    """Nothing of what this board has learnt is opened: a release on trial must not touch it."""
+    from edge.classifier import open_classifier
+    from edge.fresh_frames import check_frames, open_when_free
+    from edge.release import open_release
+    from edge.sources import open_source
+    from edge.store import open_store
+
+    with open_store(":memory:") as nothing:
+        classifier = open_classifier(open_release(os.path.abspath(options.release)), nothing)
+    with open_when_free(lambda: open_source(options.source), time.sleep) as source:
+        report = check_frames(source, classifier.classify)
+    return Outcome(("{} frames classified, the last as {}".format(*report),), dict(report._asdict()))
 
 
 def status(board: Board, options: argparse.Namespace) -> Outcome:

@@ -57,6 +57,7 @@ BOARD = {
     "missing": ["manifest", "signature"],
     "install": ["archive", "--set-aside"],
     "golden": ["release"],
+    "frames": ["release", "source"],
     "status": [],
     "rollback": [],
     "recover": [],
