@@ -58,6 +58,10 @@ BOARD = {
     "golden": ["release"],
     "status": [],
     "rollback": [],
+    "serve": ["source"],
+    "supervise": ["source"],
+    "service": ["--remove", "source"],
+    "logs": ["--follow", "--lines"],
 }
 
 
