@@ -15,7 +15,7 @@ from edge.contract.errors import EdgewiseError
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
 _LEARNING = ("run", "teach", "fit", "forget", "learned")
-_SERVICE = ("supervise", "service", "logs")
+_SERVICE = ("supervise", "service", "logs", "doctor")
 
 
 def main(arguments: list) -> int:
@@ -216,6 +216,7 @@ def _add_service(add):
     logs = add("logs", "Show what the service said.")
     logs.add_argument("--lines", "-n", type=int, default=100, help="the last so many")
     logs.add_argument("--follow", "-f", action="store_true", help="and what it says from now on")
+    add("doctor", "Check this board, and say what to do about what is wrong.")
 
 
 def _report(error: Exception, as_json: bool) -> int:

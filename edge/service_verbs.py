@@ -1,4 +1,4 @@
-"""The verbs that look after the service: install and remove it, supervise it without systemd, show its log."""
+"""The verbs that look after the service: install and remove it, supervise it without systemd, show its log, doctor."""
 
 import argparse
 import os
@@ -46,3 +46,9 @@ def logs(board: Board, options: argparse.Namespace) -> Outcome:
         )
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     return Outcome(tuple(lines), {"place": log.place, "lines": lines})
+
+
+def doctor(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.doctor.report import examine
+
+    return examine(board.root, os.environ)
