@@ -25,8 +25,8 @@ def flash_several(
 ) -> list[Flashed]:
     """Installs `archive` on each board, in the order of `targets`.
 
-    The boards are met one after the other, since ssh may ask for a password and `agree` for a yes; then they are flashed
-    in parallel. Raises UsageError for a target that stands twice.
+    The boards are met one after the other, since ssh may ask for a password and `agree` for a yes; then all are flashed
+    at once. Raises UsageError for a target that stands twice.
     """
     twice = sorted(target for target in set(targets) if targets.count(target) > 1)
     if twice:
