@@ -29,6 +29,7 @@ DESK = {
     "quantize": Verb("quantize.verbs:quantize", "Turn a trained run into INT8 and prove the match."),
     "verify": Verb("quantize.verify:verify", "Make every figure of a certificate again, from the files alone."),
     "keygen": Verb("deploy.verbs:keygen", "Make a key pair for signing releases."),
+    "rotate": Verb("deploy.verbs:rotate", "Let a new key take the place of the one that a board trusts."),
     "pack": Verb("deploy.verbs:pack", "Sign a quantized run into one release file."),
     "flash": Verb("deploy.verbs:flash", "Install a release on a board."),
     "status": Verb("deploy.verbs:status", "Say what a board runs."),

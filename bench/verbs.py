@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench import int8, learning
+from bench import flash, int8, learning
 from bench.rows import Row, as_fields, markdown
 from edge.contract.errors import UsageError
 from edge.contract.results import Outcome
@@ -17,7 +17,7 @@ _PYTHON36 = Path(__file__).resolve().parents[1] / ".venv36" / "bin" / "python"  
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="What is measured: int8 or learning.")],
+    name: Annotated[str, typer.Argument(help="What is measured: int8, learning or flash.")],
     progress: Callable[[str, int, int], None],
     runs: Annotated[Path, typer.Option(help="Finished run folders, as scripts/NAME_runs.py leaves them.")] = Path(
         "runs"
@@ -30,7 +30,8 @@ def bench(
     ] = None,
 ) -> Outcome:
     """Measure the claims beside the public tools. int8: accuracy, agreement, latency, exactness. learning: new classes
-    from a few examples, what is unknown, calibration, the time of a pass.
+    from a few examples, what is unknown, calibration, the time of a pass. flash: time and bytes over a real sshd;
+    installs that are killed, cut off from power and mutated (as root, for its mounts).
 
     A tool that is not installed or does not work has its failing command in the table; `scripts/setup bench` installs
     them. A claim that does not hold is printed like any other.
@@ -48,8 +49,13 @@ def bench(
         settings = learning.QUICK if quick else learning.FULL
         learning_bench = learning.LearningBench(runs, data, out, settings, command, progress)
         measured = learning_bench.machine, learning_bench.measure()
+    elif name == flash.NAME:
+        flash_bench = flash.FlashBench(runs, out, flash.QUICK if quick else flash.FULL, command, progress)
+        measured = flash_bench.machine, flash_bench.measure()
     else:
-        raise UsageError(f"the bench {name!r}", f"{int8.NAME} or {learning.NAME}", f"run `edgewise bench {int8.NAME}`")
+        raise UsageError(
+            f"the bench {name!r}", f"{int8.NAME}, {learning.NAME} or {flash.NAME}", f"run `edgewise bench {int8.NAME}`"
+        )
     lines = markdown(*measured).splitlines()
     if quick:
         lines.insert(0, "Quick: fewer pictures, seeds or draws; not the figures to quote.")

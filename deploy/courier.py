@@ -32,14 +32,15 @@ _MEMORY = "/dev/shm"  # noqa: S108
 
 def look(root: str) -> Dict[str, Any]:
     """What is there. The runtime is resolved, so that a swap of `current` cannot mix two releases."""
-    trust, current = os.path.join(root, "trust"), os.path.join(root, "current")
+    trust = os.path.join(root, "trust")
+    runtime = os.path.join(os.path.realpath(os.path.join(root, "current")), "runtime")
     return {
         "root": root,
         "machine": platform.machine(),
         "board": os.path.isdir(trust),
         "empty": not os.path.lexists(root) or (os.path.isdir(root) and not os.listdir(root)),
         "keys": sorted(n for n in os.listdir(trust) if n.endswith(".pub")) if os.path.isdir(trust) else [],
-        "runtime": os.path.join(os.path.realpath(current), "runtime") if os.path.islink(current) else None,
+        "runtime": runtime if os.path.isdir(runtime) else None,
     }
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from deploy.archive import archive_bytes
 from deploy.board import Board, LinkLost, Look
 from deploy.keys import key_id, load_public_key, public_pem, verifier
 from deploy.target import parse_target
@@ -59,6 +58,7 @@ class FlashReport:
     bytes_kept: int  # of the partial archive, from a flash whose link was lost
     objects_sent: int
     seconds: float
+    health_seconds: float  # of them, the trial of the release on the board
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,7 @@ def install(
             bytes_kept=sent.bytes_kept,
             objects_sent=sent.objects,
             seconds=clock() - contact.started,
+            health_seconds=answer.get("health_s", 0.0),  # a runtime from before does not say it
         )
 
 
@@ -197,8 +198,7 @@ def _transfer(board: Board, root: str, runtime: str, archive: Path, progress: Pr
         files = release.manifest.files
         first_of = {files[name].sha256: name for name in sorted(files, reverse=True)}  # one name for equal files
         wanted = sorted(name for sha256, name in first_of.items() if sha256 in absent)
-        contents = [(name, files[name].size_bytes, release.pieces(name)) for name in wanted]
-        partial = archive_bytes(release.manifest_data, release.signature, contents)
+        partial = release.copy_of(wanted)
         name = f"{_INCOMING}/{release.release}.edge"
         kept_bytes = _send(board, name, partial, sum(files[name].size_bytes for name in wanted), progress)
         total = sum(entry.size_bytes for entry in files.values())

@@ -1,11 +1,15 @@
-"""What is installed on a board, and back to the release before: both asked of the board's own runtime."""
+"""What is installed on a board, back to the release before, a new key: all asked of the board's own runtime."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from deploy.board import Board
 from deploy.target import parse_target
-from edge.contract.errors import BoardError
+from edge.contract.errors import BoardError, InputError
+from edge.contract.rotation import parse_rotation
+
+_ROTATION = "incoming/key.rotation"
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,19 @@ class RollbackReport:
     previous: str | None
 
 
+@dataclass(frozen=True)
+class RotateReport:
+    retired: str  # id of the key that is out
+    trusted: str  # id of the key that took its place
+    already: bool  # it had been done before
+
+
+@dataclass(frozen=True)
+class _Installed:
+    root: str
+    runtime: str
+
+
 def status(target: str) -> BoardStatus:
     """Raises UsageError for a bad target, BoardError for one without a release or that cannot be reached."""
     answer = _asked(target, "status")
@@ -46,9 +63,34 @@ def rollback(target: str) -> RollbackReport:
     return RollbackReport(answer["release"], answer["state"], answer["previous"])
 
 
+def rotate(rotation: Path, target: str) -> RotateReport:
+    """Lets the new key of the file `rotation` take the old one's place on the board, which checks the signatures.
+
+    Raises InputError for a file that cannot be read, FormatError or TrustError for one that the board refuses, and as
+    status().
+    """
+    try:
+        data = rotation.read_bytes()
+    except OSError as error:
+        raise InputError(f"{rotation}: {error.strerror}", "the NAME.rotation of keygen", "check the path") from None
+    parse_rotation(data)
+    with Board(parse_target(target)) as board:
+        found = _installed(board)
+        board.claim()
+        board.put([(_ROTATION, data)])
+        try:
+            return RotateReport(**board.run(found.runtime, "rotate", f"{found.root}/{_ROTATION}"))
+        finally:
+            board.remove("incoming")
+
+
 def _asked(target: str, verb: str) -> dict[str, Any]:
     with Board(parse_target(target)) as board:
-        found = board.look()
-        if found.runtime is None:
-            raise BoardError(f"no release is installed in {found.root}", "one", "flash one with --trust NAME.pub")
-        return board.run(found.runtime, verb)
+        return board.run(_installed(board).runtime, verb)
+
+
+def _installed(board: Board) -> _Installed:
+    found = board.look()
+    if found.runtime is None:
+        raise BoardError(f"no release is installed in {found.root}", "one", "flash one with --trust NAME.pub")
+    return _Installed(found.root, found.runtime)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from edge.contract.errors import InputError, TrustError, UsageError
+from edge.contract.rotation import Rotation, message, rotation_bytes
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,37 @@ class KeyReport:
     key: Path  # private: stays on the desk
     public: Path
     key_id: str
+    rotation: Path | None  # signed by the key that this one replaces
 
 
-def keygen(path: Path) -> KeyReport:
-    """Writes `path`.key (private, PKCS #8 PEM, mode 0600) and `path`.pub. Raises UsageError if either exists."""
-    private_path, public_path = path.with_name(path.name + ".key"), path.with_name(path.name + ".pub")
-    for taken in (private_path, public_path):
+def keygen(path: Path, replaces: Path | None = None) -> KeyReport:
+    """Writes `path`.key (private, PKCS #8 PEM, mode 0600), `path`.pub and, with `replaces`, `path`.rotation.
+
+    replaces: the private key that boards trust now. Raises UsageError if a file exists, InputError for no such key.
+    """
+    names = [path.with_name(path.name + suffix) for suffix in (".key", ".pub", ".rotation")]
+    private_path, public_path, rotation_path = names
+    old = load_private_key(replaces) if replaces else None
+    for taken in names if old else names[:2]:
         if os.path.lexists(taken):
             raise UsageError(f"{taken} exists", "a name without a key", "choose another name, or move that key away")
     private = Ed25519PrivateKey.generate()
     public = private.public_key()
     try:
         _create(private_path, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
-        _create(public_path, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), 0o644)
+        _create(public_path, public_pem(public), 0o644)
+        if old:
+            _create(rotation_path, rotation_bytes(rotation(old, private)), 0o644)
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}", "a new file", "choose another place") from None
-    return KeyReport(private_path, public_path, key_id(public))
+    return KeyReport(private_path, public_path, key_id(public), rotation_path if old else None)
+
+
+def rotation(old: Ed25519PrivateKey, new: Ed25519PrivateKey) -> Rotation:
+    """What lets `new` take the place of `old` on every board that trusts that one."""
+    retires, trusts = (key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) for key in (old, new))
+    text = message(retires, trusts)
+    return Rotation(retires, trusts, by_old=old.sign(text), by_new=new.sign(text))
 
 
 def key_id(key: Ed25519PublicKey) -> str:

@@ -1,4 +1,4 @@
-"""keygen, pack, flash, status and rollback, as a person types them."""
+"""keygen, rotate, pack, flash, status and rollback, as a person types them."""
 
 import dataclasses
 import json
@@ -12,6 +12,8 @@ import typer
 from deploy import flash as flashing
 from deploy import installed, keys, several
 from deploy import pack as packing
+from edge.contract.boards import ANY, NAMES
+from edge.contract.errors import UsageError
 from edge.contract.results import Outcome
 
 Progress = Callable[[str, int, int], None]
@@ -21,18 +23,38 @@ Target = Annotated[str, typer.Argument(help="user@host, user@host:port, or local
 
 def keygen(
     name: Annotated[Path, typer.Argument(help="NAME.key (private) and NAME.pub are written.")] = Path("edgewise"),
+    replaces: Annotated[
+        Path | None, typer.Option(help="The private key that boards trust now: NAME.rotation is written, too.")
+    ] = None,
 ) -> Outcome:
     """Make a key pair for signing releases.
 
     The private half stays on this machine; a board is given the public half at first contact.
 
+    With --replaces the new key can take the place of one that boards trust: see `edgewise rotate`.
+
     Example: edgewise keygen mine
     """
-    made = keys.keygen(name)
-    return Outcome(
-        (f"private key: {made.key} (keep it; who has it can sign for your boards)", f"public key: {made.public}"),
-        _fields(made),
-    )
+    made = keys.keygen(name, replaces)
+    lines = [f"private key: {made.key} (keep it; who has it can sign for your boards)", f"public key: {made.public}"]
+    if made.rotation:
+        lines.append(f"for boards that trust the key before: edgewise rotate {made.rotation} TARGET")
+    return Outcome(tuple(lines), _fields(made))
+
+
+def rotate(
+    rotation: Annotated[Path, typer.Argument(help="The NAME.rotation of `keygen --replaces`.")], target: Target
+) -> Outcome:
+    """Let a new key take the place of the one that a board trusts.
+
+    From then on the board takes releases signed by the new key only. What it runs stays. A key that was replaced never
+    comes back. It can be done again at no harm.
+
+    Example: edgewise keygen new --replaces mine.key; edgewise rotate new.rotation nano@192.168.55.1
+    """
+    done = installed.rotate(rotation, target)
+    again = " already" if done.already else ""
+    return Outcome((f"{target} trusts {done.trusted} in place of {done.retired}{again}",), _fields(done))
 
 
 def pack(
@@ -41,12 +63,24 @@ def pack(
     out: Annotated[Path | None, typer.Option(help="The release to write: RUN/NAME-VERSION.edge by default.")] = None,
     name: Annotated[str | None, typer.Option(help="The release's name: the run folder's by default.")] = None,
     version: Annotated[str, typer.Option(help="The release's version, such as 1.2.")] = "1",
+    for_board: Annotated[
+        list[str] | None,
+        typer.Option(help=f"A board that may run it; can be repeated. One of {', '.join(NAMES)}; any by default."),
+    ] = None,
+    counter: Annotated[
+        int | None, typer.Option(help="Boards take only a higher one than they have run: the clock's seconds.")
+    ] = None,
 ) -> Outcome:
     """Sign a quantized run into one release file.
 
-    Example: edgewise pack runs/digits --key mine.key
+    Example: edgewise pack runs/digits --key mine.key --for-board jetson-nano
     """
-    made = packing.pack(run, key, datetime.now(timezone.utc), out=out, name=name, version=version)
+    boards = tuple(for_board or (ANY,))
+    unknown = sorted(set(boards) - set(NAMES))
+    if unknown:
+        raise UsageError(f"the board {unknown[0]!r}", f"one of {', '.join(NAMES)}", "name it so")
+    now = datetime.now(timezone.utc)
+    made = packing.pack(run, key, now, out=out, name=name, version=version, counter=counter, boards=boards)
     line = f"{made.archive}: {made.files} files, {made.archive_bytes:,} bytes, release {made.release}"
     return Outcome((line, f"signed by key {made.key_id}"), _fields(made))
 
@@ -108,7 +142,8 @@ def _flash_several(
 def _flash_lines(target: str, done: flashing.FlashReport) -> tuple[str, ...]:
     lines = [
         f"{done.release} is {done.state} on {target}",
-        f"{done.bytes_sent:,} bytes sent of {done.bytes_in_release:,}, {done.seconds:.1f} s",
+        f"{done.bytes_sent:,} bytes sent of {done.bytes_in_release:,}, {done.seconds:.1f} s"
+        f" ({done.health_seconds:.1f} s its trial)",
     ]
     if done.bytes_kept:
         lines.append(f"{done.bytes_kept:,} bytes were there from the flash before")

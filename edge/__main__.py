@@ -11,6 +11,7 @@ import sys
 import warnings
 
 from edge.board import Board
+from edge.contract.boards import find_board
 from edge.contract.errors import EdgewiseError
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
@@ -21,7 +22,7 @@ _SERVICE = ("supervise", "service", "logs", "doctor")
 def main(arguments: list) -> int:
     """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
     options = _parser().parse_args(arguments)
-    board = Board(os.path.abspath(options.board), platform.machine())
+    board = Board(os.path.abspath(options.board), platform.machine(), find_board())
     try:
         if options.verb in _LEARNING:
             _recover(board, arguments)
@@ -191,8 +192,11 @@ def _add_installing(add):
         ("missing", ("manifest", "signature"), "Files of a signed manifest that this board does not have."),
         ("install", ("archive",), "Install a release archive."),
         ("golden", ("release",), "Run the golden vectors of a release folder."),
+        ("frames", ("release", "source"), "Classify fresh frames of a camera with a release folder."),
         ("status", (), "Say what is installed."),
         ("rollback", (), "Go back to the release before."),
+        ("recover", (), "Put right what a power cut left of a flash; for the start of the board."),
+        ("rotate", ("rotation",), "Let a new key take the place of an old one, signed by both."),
     ):
         verb = add(name, text)
         for place in places:

@@ -22,6 +22,7 @@ class BoardBusy(BoardError):
 class Board(NamedTuple):
     root: str  # absolute
     machine: str  # as `uname -m` says: aarch64, x86_64
+    name: str = ""  # of the table in edge/contract/boards.py; empty for a board that is not in it
 
     def path(self, *parts: str) -> str:
         return os.path.join(self.root, *parts)

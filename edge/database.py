@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Iterator, List, Tuple
 
 from edge.contract.errors import BoardError, FormatError
+from edge.schemas import keep_copy, path_for, remove_others, version_of
 
 SCHEMA = 2
 _TABLES = """
@@ -62,6 +63,7 @@ CREATE TABLE unerased (deletions INTEGER NOT NULL);
 def open_database(path: str, timeout_s: float) -> Iterator[sqlite3.Connection]:
     """The database in the file at `path`, made if there is none, closed at the end of the `with`.
 
+    One of an older schema is brought up, and a copy stays for a rollback (edge/schemas.py).
     timeout_s: how long to wait for another process that is writing. Raises FormatError for a file that is damaged,
     no store or newer than this program, and leaves it as it is; BoardError if it cannot be opened, locked or written.
     """
@@ -73,10 +75,11 @@ def open_database(path: str, timeout_s: float) -> Iterator[sqlite3.Connection]:
             "{}: {}".format(folder, error.strerror), "a folder that can be written", "check its owner and space"
         ) from None
     with _plain_errors(path):
-        connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
+        found = path_for(path, SCHEMA)
+        connection = sqlite3.connect(found, timeout=timeout_s, isolation_level=None)
         try:
             try:
-                _prepare(connection, path)
+                _prepare(connection, found)
             except UnicodeDecodeError:  # SQLite names a damaged table by its bytes, and sqlite3 reads them as text
                 raise sqlite3.DatabaseError("a table's name is no text") from None
             yield connection
@@ -99,10 +102,20 @@ def transaction(connection: sqlite3.Connection) -> Iterator[Any]:
 
 @contextmanager
 def deletion(connection: sqlite3.Connection) -> Iterator[Any]:
-    """A transaction that deletes, then erases what it deleted; cut short, the next open_database() erases it."""
+    """A transaction that deletes, then erases what it deleted; cut short, the next open_database() erases it.
+
+    With it go the stores of other schemas.
+    """
     with transaction(connection) as run:
         yield run
         run("INSERT INTO unerased VALUES (1)")
+    _erase_everywhere(connection)
+
+
+def _erase_everywhere(connection: sqlite3.Connection) -> None:
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    if path:  # else it is in memory
+        remove_others(path)
     erase(connection)
 
 
@@ -139,6 +152,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         _change(connection, (0, 0), _TABLES + _NOTICED)
     elif version == 1:
+        keep_copy(connection, path, 1)
         _change(connection, (1, tables), _UPGRADE_FROM_1 + _NOTICED)
     version, _ = _version(connection)
     if version != SCHEMA:
@@ -149,7 +163,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     if found != "ok":
         raise sqlite3.DatabaseError(found)
     if connection.execute("SELECT count(*) FROM unerased").fetchone()[0]:
-        erase(connection)
+        _erase_everywhere(connection)
 
 
 def _change(connection: sqlite3.Connection, present: Tuple[int, int], statements: str) -> None:
@@ -162,8 +176,7 @@ def _change(connection: sqlite3.Connection, present: Tuple[int, int], statements
 
 def _version(connection: sqlite3.Connection) -> Tuple[int, int]:
     """The schema's version and the number of tables."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version, connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return version_of(connection), connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
 @contextmanager

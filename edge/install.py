@@ -1,19 +1,22 @@
 """Installs a release on this board, goes back to the one before, and puts right what a power cut left."""
 
 import os
+import time
 from contextlib import suppress
 from shutil import disk_usage
 from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 from edge.board import Board, BoardBusy, current_name, disk_errors, load_state, locked, point_current, save_state
 from edge.contract.archive import Archive
+from edge.contract.boards import ANY
 from edge.contract.errors import BoardError, EdgewiseError, FormatError
-from edge.contract.files import write_whole
+from edge.contract.files import sync_folder, write_whole
 from edge.contract.manifest import FileEntry, Manifest, parse_manifest
 from edge.launcher import LAUNCHER
 from edge.objects import build_folder, has_object, store_object, sweep
-from edge.states import GOOD, INTERRUPTED, Entry, State, begin_trial, confirm, fail, roll_back, stage
-from edge.trust import trusted_keys, verifier
+from edge.states import GOOD, INTERRUPTED, Entry, State, begin_trial, confirm, fail, lose, roll_back, stage
+from edge.trust import RotationReport, trusted_keys, verifier
+from edge.trust import rotate as rotate_keys
 
 BLOCK_BYTES = 4096  # what a file takes on disk at least, and about what its entry in a folder does
 MARGIN_BYTES = 1 << 20  # for state.json, the launcher and what else writes meanwhile
@@ -28,6 +31,7 @@ class InstallReport(NamedTuple):
     previous: Optional[str]  # what rollback would go back to
     already: bool  # it was installed and current before; nothing was done
     written_bytes: int  # of files that this board did not have
+    health_s: float  # that its trial took
 
 
 class StatusReport(NamedTuple):
@@ -41,14 +45,23 @@ class StatusReport(NamedTuple):
 
 
 def missing(board: Board, data: bytes, signature: bytes) -> Tuple[str, ...]:
-    """The sha256 of each file of the signed manifest that is not on this board. Raises TrustError, FormatError."""
+    """The sha256 of each file of the signed manifest that is not on this board.
+
+    Raises TrustError, FormatError, or BoardError for a release that is for other boards.
+    """
     verifier(board.path("trust"))(data, signature)
+    manifest = parse_manifest(data)
+    _check_board(board, manifest)
     with disk_errors(board):
-        return tuple(sorted(_absent(board, parse_manifest(data))))
+        return tuple(sorted(_absent(board, manifest)))
 
 
 def install(
-    board: Board, archive_path: str, run_golden: RunGolden, refuse: Refuse = lambda archive: None
+    board: Board,
+    archive_path: str,
+    run_golden: RunGolden,
+    refuse: Refuse = lambda archive: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> InstallReport:
     """Makes the release in `archive_path` current, or leaves the board as it was.
 
@@ -60,32 +73,43 @@ def install(
         state = _recover(board)
         with Archive(archive_path, verifier(board.path("trust"))) as archive:
             if archive.release == state.current:
-                return InstallReport(archive.release, GOOD, state.previous, True, 0)
+                return InstallReport(archive.release, GOOD, state.previous, True, 0, 0.0)
             staged = stage(state, archive.release, archive.manifest.counter)
+            _check_board(board, archive.manifest)
             absent = _absent(board, archive.manifest)
             _check_fits(board, archive, absent)
             refuse(archive)
             save_state(board, staged)
             try:
                 written_bytes = _copy(board, archive, absent)
+                begun = clock()
                 state = _try_out(board, staged, archive.release, run_golden)
+                health_s = clock() - begun
             except (EdgewiseError, OSError) as error:
                 with suppress(OSError):  # on a full or failing disk the next recover() does the rest
                     _settle(board, fail(staged, _why(error)))
                 raise
         with suppress(OSError):  # it is installed: what cannot be removed now, the next recover() removes
             sweep(board, state.releases)
-    return InstallReport(archive.release, GOOD, state.previous, False, written_bytes)
+    return InstallReport(archive.release, GOOD, state.previous, False, written_bytes, health_s)
 
 
-def rollback(board: Board, run_golden: RunGolden) -> InstallReport:
+def rollback(board: Board, run_golden: RunGolden, clock: Callable[[], float] = time.monotonic) -> InstallReport:
     """Goes back to the release that was GOOD before, if its golden vectors still hold. Raises BoardError, GateError."""
     with disk_errors(board), locked(board):
         state = roll_back(_recover(board))
+        begun = clock()
         run_golden(board.release(str(state.current)))
+        health_s = clock() - begun
         point_current(board, state.current)
         save_state(board, state)
-    return InstallReport(str(state.current), GOOD, state.previous, False, 0)
+    return InstallReport(str(state.current), GOOD, state.previous, False, 0, health_s)
+
+
+def rotate(board: Board, data: bytes) -> RotationReport:
+    """edge.trust.rotate() on this board. What is installed stays: it was verified when it came."""
+    with disk_errors(board), locked(board):
+        return rotate_keys(board.path("trust"), data)
 
 
 def recover(board: Board) -> bool:
@@ -113,6 +137,7 @@ def _recover(board: Board) -> State:
     for folder in ("objects", "releases"):
         os.makedirs(board.path(folder), exist_ok=True)
     state = fail(load_state(board), INTERRUPTED)
+    state = lose(state, [name for name in state.releases if not os.path.isdir(board.release(name))])
     _settle(board, state)
     return state
 
@@ -131,9 +156,6 @@ def _absent(board: Board, manifest: Manifest) -> Dict[str, FileEntry]:
 
 
 def _check_fits(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> None:
-    boards = archive.manifest.boards
-    if "any" not in boards and board.machine not in boards:
-        raise BoardError("a release for {}".format(", ".join(boards)), board.machine, "flash one for this board")
     sent = {archive.manifest.files[name].sha256 for name in archive.names}
     lacking = sorted(n for n, entry in archive.manifest.files.items() if entry.sha256 in set(absent) - sent)
     if lacking:
@@ -145,6 +167,13 @@ def _check_fits(board: Board, archive: Archive, absent: Dict[str, FileEntry]) ->
         raise BoardError("{} bytes free on the board's disk".format(free), "{}".format(needed), "free some space")
 
 
+def _check_board(board: Board, manifest: Manifest) -> None:
+    here = [name for name in (board.name, board.machine, ANY) if name]
+    if not set(here) & set(manifest.boards):
+        found, expected = "a release for {}".format(", ".join(manifest.boards)), "one for {}".format(" or ".join(here))
+        raise BoardError(found, expected, "pack one for this board")
+
+
 def _copy(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> int:
     """The archive's files into objects/ and the release folder. Returns the bytes that were written."""
     wanted = dict(absent)
@@ -152,6 +181,7 @@ def _copy(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> int:
         entry = wanted.pop(archive.manifest.files[name].sha256, None)
         if entry is not None:
             store_object(board, entry, archive.pieces(name))
+    sync_folder(board.path("objects"))
     build_folder(board, archive.release, archive.manifest, archive.manifest_data, archive.signature)
     return sum(entry.size_bytes for entry in absent.values())
 

@@ -26,9 +26,11 @@ def has_object(board: Board, entry: FileEntry) -> bool:
 
 
 def store_object(board: Board, entry: FileEntry, pieces: Iterable[bytes]) -> None:
-    """Keeps `pieces`, which the caller checks against `entry`. Read-only, as one file may stand in two releases."""
+    """Keeps `pieces`, which the caller checks against `entry`. Read-only, as one file may stand in two releases.
+
+    The folder's fsync is the caller's, once for all.
+    """
     write_pieces(board.path("objects", entry.sha256), pieces, 0o444)
-    sync_folder(board.path("objects"))
 
 
 def build_folder(board: Board, release: str, manifest: Manifest, data: bytes, signature: bytes) -> None:

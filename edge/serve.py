@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterator, Optional
 import numpy as np
 
 from edge.board import Board, current_name
+from edge.camera import is_lent
 from edge.contract.errors import InputError, SourceError
 from edge.contract.results import FrameResult, Outcome, Prediction, answer
 from edge.notify import ALIVE, READY, Notifier, status
@@ -44,6 +45,11 @@ class Signs:
         """A try to open the camera ended so, and the golden vectors held."""
         self._said_at = None
         self._say(str(error), "waiting for the camera: {}".format(error))
+
+    def lent(self) -> None:
+        """A release on trial has the camera, and the golden vectors held."""
+        self._said_at = None
+        self._say("lent", "a release on trial has the camera")
 
     def _say(self, what: str, line: str) -> None:
         self._notifier.say(READY, ALIVE, status(line))
@@ -109,6 +115,7 @@ def serve(
             learnt.check,
             Signs(notifier, print_line),
             lambda: current_name(board) == name,
+            lambda: is_lent(board),
             longest_s,
         )
     return Outcome(("another release is current",), {"left": name})
@@ -120,25 +127,32 @@ def watch(
     check: Callable[[], object],
     signs: Signs,
     going: Callable[[], bool],
+    lent: Callable[[], bool],
     longest_retry_s: float,
     wait: Callable[[float], object] = time.sleep,
     timeout_s: float = 5.0,
 ) -> None:
-    """Classifies while going(). A camera that cannot be opened or stops is tried again after a second, two, four.
+    """Classifies while going(), and lets go of the camera while it is lent().
 
-    A film or a folder stands in for a camera: it is shown at its own pace, again and again. A camera that delivers
-    nothing for `timeout_s` is lost. Raises SourceError for one whose read does not return, and what `check` raises.
+    A camera that cannot be opened or stops is tried again after a second, two, four. A film or a folder stands in for a
+    camera: it is shown at its own pace, again and again. A camera that delivers nothing for `timeout_s` is lost. Raises
+    SourceError for one whose read does not return, and what `check` raises.
     """
     retry_s = FIRST_RETRY_S
     while going():
+        if lent():
+            check()
+            signs.lent()
+            wait(FIRST_RETRY_S)
+            continue
         source = None
         try:
             with open_camera() as source:
                 for result in _results(source, classify, wait, timeout_s):
                     signs.seen(result)
                     retry_s = FIRST_RETRY_S
-                    if not going():
-                        return
+                    if lent() or not going():
+                        break
         except (SourceError, InputError) as error:
             if source is not None and source.reading:
                 raise SourceError(

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Iterator, NamedTuple
 
 from edge.board import Board
+from edge.camera import set_camera
 from edge.contract.errors import BoardError
 from edge.contract.files import write_whole
 from edge.unit import NAME, RECOVER, USER, Place, recover_unit, service_unit
@@ -44,6 +45,8 @@ def install_service(board: Board, source: str, python: str) -> ServiceReport:
         _must(["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin",
                "--user-group", USER])  # fmt: skip
     _share_what_is_learnt(board)
+    with _as_owner(board):
+        set_camera(board, source)
     for name, text in texts.items():
         write_whole(os.path.join(UNITS, name), text.encode("utf-8"))
     _must(["systemctl", "daemon-reload"])
@@ -63,6 +66,8 @@ def remove_service(board: Board) -> ServiceReport:
     for name in (NAME, RECOVER):
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(UNITS, name))
+    with _as_owner(board):
+        set_camera(board, None)
     _must(["systemctl", "daemon-reload"])
     return ServiceReport(NAME, False, "")
 

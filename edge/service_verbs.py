@@ -21,9 +21,11 @@ def service(board: Board, options: argparse.Namespace) -> Outcome:
 
 
 def supervise(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.camera import set_camera
     from edge.supervise import LOG
     from edge.supervise import supervise as keep_running
 
+    set_camera(board, options.source)
     command = [board.path("edgewise"), "serve", options.source]
     keep_running(command, dict(os.environ, EDGEWISE_PYTHON=sys.executable), board.path(LOG))
     return Outcome((), {})

@@ -1,17 +1,18 @@
 """What state.json says, and each change to it as a function State -> State. Nothing here reads or writes a disk.
 
 STAGED --> TRIAL --> GOOD       files here; golden vectors running; confirmed
-   `---------`-----> FAILED     refused, interrupted by a power cut, or out of disk; its files are removed
+   `---------`--------`--> FAILED     refused, interrupted by a power cut, out of disk or lost; its files are removed
 """
 
 import json
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, Iterable, NamedTuple, Optional
 
 from edge.contract.errors import BoardError, FormatError, TrustError
 
 SCHEMA = 1
 STAGED, TRIAL, GOOD, FAILED = "STAGED", "TRIAL", "GOOD", "FAILED"
 INTERRUPTED = "it was interrupted before it was confirmed"
+LOST = "its files are gone"
 
 
 class Entry(NamedTuple):
@@ -33,8 +34,14 @@ EMPTY = State(0, None, None, {})
 
 
 def stage(state: State, release: str, counter: int) -> State:
-    """A release that is being copied here. Raises TrustError for one that is no newer than what this board has run."""
-    if counter <= state.counter:
+    """A release that is being copied here.
+
+    Raises TrustError for one that is no newer than what this board has run, unless it is that one, and lost.
+    """
+    before = state.releases.get(release)
+    # A FAILED one with the highest counter was GOOD: no other release is staged with that counter
+    lost = before is not None and before.state == FAILED and before.counter == counter == state.counter
+    if counter <= state.counter and not lost:
         remedy = "pack it with a higher counter"
         if release == state.previous:
             remedy = "this board has it: go back to it with rollback"
@@ -65,6 +72,15 @@ def fail(state: State, why: str) -> State:
             for name, entry in state.releases.items()
         }
     )
+
+
+def lose(state: State, names: Iterable[str]) -> State:
+    """The releases `names` have no files any more: FAILED if they were GOOD. The counter stays."""
+    gone = {name for name in names if state.releases[name].state == GOOD}
+    kept = [name for name in (state.current, state.previous) if name and name not in gone]
+    lost = {name: state.releases[name]._replace(state=FAILED, why=LOST) for name in gone}
+    current, previous = (kept + [None, None])[:2]  # type: ignore[operator]
+    return State(state.counter, current, previous, dict(state.releases, **lost))
 
 
 def roll_back(state: State) -> State:

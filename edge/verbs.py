@@ -28,15 +28,18 @@ def missing(board: Board, options: argparse.Namespace) -> Outcome:
 
 
 def install(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.camera import camera_of
     from edge.install import install as install_archive
-    from edge.moving import refuse_to_set_aside
-    from edge.trial import golden_process
+    from edge.trial import trial_process
 
     def refuse(archive: Any) -> None:
-        if not options.set_aside:
+        if not options.set_aside and os.path.exists(learned_path(board)):
+            from edge.moving import refuse_to_set_aside
+
             refuse_to_set_aside(board, archive)
 
-    done = install_archive(board, os.path.abspath(options.archive), golden_process(board.root, os.environ), refuse)
+    trial = trial_process(board, camera_of(board), os.environ)
+    done = install_archive(board, os.path.abspath(options.archive), trial, refuse)
     return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
 
 
@@ -48,6 +51,21 @@ def golden(board: Board, options: argparse.Namespace) -> Outcome:
     release = open_release(os.path.abspath(options.release))
     report = check_golden(release, Engine(release.file("model.u8.onnx")))
     return Outcome(("the golden vectors hold",), dict(report._asdict()))
+
+
+def frames(board: Board, options: argparse.Namespace) -> Outcome:
+    """Nothing of what this board has learnt is opened: a release on trial must not touch it."""
+    from edge.classifier import open_classifier
+    from edge.fresh_frames import check_frames, open_when_free
+    from edge.release import open_release
+    from edge.sources import open_source
+    from edge.store import open_store
+
+    with open_store(":memory:") as nothing:
+        classifier = open_classifier(open_release(os.path.abspath(options.release)), nothing)
+    with open_when_free(lambda: open_source(options.source), time.sleep) as source:
+        report = check_frames(source, classifier.classify)
+    return Outcome(("{} frames classified, the last as {}".format(*report),), dict(report._asdict()))
 
 
 def status(board: Board, options: argparse.Namespace) -> Outcome:
@@ -66,6 +84,27 @@ def rollback(board: Board, options: argparse.Namespace) -> Outcome:
 
     done = roll_back(board, golden_process(board.root, os.environ))
     return Outcome(("{} is current".format(done.release),), dict(done._asdict()))
+
+
+def recover(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.board import current_name
+    from edge.install import recover as put_right
+
+    changed = put_right(board)
+    current = current_name(board)
+    return Outcome(("current: {}".format(current or "nothing"),), {"current": current, "changed": changed})
+
+
+def rotate(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.install import rotate as rotate_key
+
+    try:
+        with open(options.rotation, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise InputError(str(error), "a rotation", "name NAME.rotation") from None
+    done = rotate_key(board, data)
+    return Outcome(("{} took the place of {}".format(done.trusted, done.retired),), dict(done._asdict()))
 
 
 def teach(board: Board, options: argparse.Namespace) -> Outcome:
@@ -140,12 +179,16 @@ def _learning(board: Board) -> Iterator[Tuple[Any, Any]]:
 
 @contextmanager
 def open_learned(board: Board) -> Iterator[Any]:
-    """ROOT/personal/learned.sqlite, made when there is none."""
+    """What the board has learnt, made when there is nothing yet."""
     from edge.store import open_store
 
     os.makedirs(board.path("personal"), exist_ok=True)
-    with open_store(board.path("personal", "learned.sqlite")) as store:
+    with open_store(learned_path(board)) as store:
         yield store
+
+
+def learned_path(board: Board) -> str:
+    return board.path("personal", "learned.sqlite")
 
 
 def this_release() -> Any:

@@ -9,7 +9,7 @@ import hashlib
 import os
 import struct
 import zlib
-from typing import IO, Any, Callable, Dict, FrozenSet, Iterator, NamedTuple, Tuple
+from typing import IO, Any, Callable, Dict, FrozenSet, Iterable, Iterator, NamedTuple, Tuple
 
 from edge.contract.errors import FormatError, InputError, TrustError
 from edge.contract.manifest import MAX_FILES, MAX_MANIFEST_BYTES, parse_manifest, release_id
@@ -22,6 +22,7 @@ PIECE_BYTES = 1 << 16
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
+_OFFSET_AT = _CENTRAL.size - 4  # in an entry of the directory: where its local header starts
 _STORED, _DEFLATED = 0, 8
 _MAX_NAME_BYTES = 255
 
@@ -29,10 +30,12 @@ Verify = Callable[[bytes, bytes], Any]  # (manifest's exact bytes, signature); r
 
 
 class _Entry(NamedTuple):
+    start: int  # of its local header
     at: int  # where its content starts
     stored_bytes: int
     size_bytes: int
     deflated: bool
+    listing: bytes  # what the directory has of it
 
 
 class Archive:
@@ -77,11 +80,25 @@ class Archive:
                 "get the archive again from whoever packed it",
             )
 
+    def copy_of(self, names: Iterable[str]) -> bytes:
+        """An archive of manifest, signature and the files `names`, every entry's bytes as they stand in this one."""
+        body, directory = [], []
+        at = 0
+        chosen = [self._entries[name] for name in [MANIFEST, SIGNATURE] + sorted(names)]
+        for entry in chosen:
+            data = _read(self._file, entry.start, entry.at + entry.stored_bytes - entry.start)
+            directory.append(entry.listing[:_OFFSET_AT] + struct.pack("<I", at) + entry.listing[_OFFSET_AT + 4 :])
+            body.append(data)
+            at += len(data)
+        size = sum(len(listing) for listing in directory)
+        end = _END.pack(b"PK\5\6", 0, 0, len(chosen), len(chosen), size, at, 0)
+        return b"".join(body + directory + [end])
+
     def _check_listed(self) -> None:
         for name in sorted(self.names):
             listed = self.manifest.files.get(name)
             if listed is None:
-                raise TrustError("the archive holds {}".format(name), "only what its manifest lists", "do not use it")
+                raise TrustError("the archive holds {!a}".format(name), "only what its manifest lists", "do not use it")
             if listed.size_bytes != self._entries[name].size_bytes:
                 raise TrustError(
                     "{} has {} bytes".format(name, self._entries[name].size_bytes),
@@ -118,7 +135,7 @@ def _entries(file: IO[bytes]) -> Dict[str, _Entry]:
     for _ in range(count):
         place, next_at, name, entry = _entry(file, directory, place, next_at)
         if name in entries:
-            raise _odd("holds {} twice".format(name))
+            raise _odd("holds {!a} twice".format(name))
         entries[name] = entry
     if (place, next_at) != (size, start):
         raise _odd("has bytes that belong to no entry")
@@ -146,7 +163,7 @@ def _entry(file: IO[bytes], directory: bytes, place: int, at: int) -> Tuple[int,
     if offset != at or _read(file, at, len(local)) != local or (method == _STORED and stored != size):
         raise _odd("describes {!a} in two ways".format(name))
     content_at = at + len(local)
-    entry = _Entry(content_at, stored, size, method == _DEFLATED)
+    entry = _Entry(at, content_at, stored, size, method == _DEFLATED, header + raw_name)
     return place + len(header) + length, content_at + stored, name, entry
 
 

@@ -10,14 +10,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import ssh_board
 from service_board import camera_folder, service_board, wait_for
-from ssh_board import SshBoard
 from systemd_boot import SYSTEMD, Systemd
+
+from bench.ssh_board import SSHD, SshBoard
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.skipif(ssh_board.SSHD is None, reason="needs openssh-server")
+pytestmark = pytest.mark.skipif(SSHD is None, reason="needs openssh-server")
 
 
 def edgewise(board: SshBoard, *arguments: str) -> subprocess.CompletedProcess[str]:

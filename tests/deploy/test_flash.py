@@ -1,6 +1,7 @@
 """Flashing a stand-in board: real archives, real processes, a real (tiny) model."""
 
 import os
+import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -9,11 +10,11 @@ from run_maker import changed, content_of, make_run
 
 from deploy.archive import archive_bytes
 from deploy.flash import FlashReport, flash
-from deploy.installed import rollback, status
+from deploy.installed import rollback, rotate, status
 from deploy.keys import keygen
 from deploy.pack import pack
 from edge.contract.archive import read_signed_part
-from edge.contract.errors import BoardError, FormatError, GateError, TrustError, UsageError
+from edge.contract.errors import BoardError, FormatError, GateError, InputError, TrustError, UsageError
 
 NOW = datetime(2026, 11, 22, 5, 0, 0, tzinfo=timezone.utc)
 INSTALL = "runtime/edge/install.py"
@@ -175,6 +176,46 @@ def test_an_archive_made_for_one_board_cannot_be_flashed(desk: Desk) -> None:
     with pytest.raises(FormatError):
         desk.flash(partial, desk.public)
     assert not desk.root.exists()
+
+
+def test_a_board_takes_releases_of_the_new_key_only_once_it_took_the_others_place(flashed: Desk) -> None:
+    new = keygen(flashed.folder / "new", replaces=flashed.key)
+    assert new.rotation is not None
+    done = rotate(new.rotation, flashed.target)
+    assert (done.trusted, done.already) == (new.key_id, False)
+    assert status(flashed.target).trusted == (new.key_id,)
+    assert rotate(new.rotation, flashed.target).already
+    before = flashed.files()
+    with pytest.raises(TrustError):
+        flashed.flash(flashed.two)
+    assert flashed.files() == before
+    assert flashed.flash(changed(flashed.two, flashed.folder / "new.edge", {}, 2, new.key)).state == "GOOD"
+
+
+def test_a_rotation_by_a_key_that_the_board_does_not_trust_is_refused(flashed: Desk) -> None:
+    foreign = keygen(flashed.folder / "new", replaces=flashed.other)
+    before = flashed.files()
+    assert foreign.rotation is not None
+    with pytest.raises(TrustError):
+        rotate(foreign.rotation, flashed.target)
+    with pytest.raises(FormatError):
+        rotate(foreign.public, flashed.target)
+    with pytest.raises(InputError):
+        rotate(flashed.folder / "none", flashed.target)
+    assert flashed.files() == before
+
+
+def test_a_board_whose_releases_were_wiped_takes_the_same_one_again_with_its_key_and_none_before_it(
+    flashed: Desk,
+) -> None:
+    second = flashed.flash(flashed.two).release
+    shutil.rmtree(flashed.root / "releases")
+    with pytest.raises(UsageError):
+        flashed.flash(flashed.two)
+    for archive, key in ((flashed.one, flashed.public), (flashed.two, flashed.other.with_suffix(".pub"))):
+        with pytest.raises(TrustError):
+            flashed.flash(archive, key)
+    assert flashed.flash(flashed.two, flashed.public).release == status(flashed.target).current == second
 
 
 def test_a_board_whose_current_release_is_gone_says_so_in_one_line(flashed: Desk) -> None:

@@ -9,10 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-import ssh_board
 from run_maker import make_run
-from ssh_board import SshBoard
 
+from bench.ssh_board import SSHD, SshBoard
 from deploy.flash import FirstContact
 from deploy.installed import status
 from deploy.keys import keygen
@@ -66,7 +65,7 @@ def test_a_board_that_is_named_twice_is_wrong_use(release: Path, tmp_path: Path)
         flash_several(release, [f"local:{tmp_path}/a"] * 2, None, lambda *_: None, lambda contact: True)
 
 
-@pytest.mark.skipif(ssh_board.SSHD is None, reason="needs openssh-server")
+@pytest.mark.skipif(SSHD is None, reason="needs openssh-server")
 def test_the_command_says_a_line_for_each_board_and_fails_if_one_did(
     release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

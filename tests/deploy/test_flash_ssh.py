@@ -13,10 +13,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-import ssh_board
 from run_maker import changed, content_of, make_run
-from ssh_board import SshBoard
 
+from bench.ssh_board import SSHD, SshBoard, ssh_keygen
 from deploy.board import Board, LinkLost
 from deploy.flash import FirstContact, FlashReport, flash
 from deploy.installed import rollback, status
@@ -25,7 +24,7 @@ from deploy.pack import pack
 from deploy.target import parse_target
 from edge.contract.errors import BoardError, EdgewiseError, TrustError, UsageError
 
-pytestmark = pytest.mark.skipif(ssh_board.SSHD is None, reason="needs openssh-server")
+pytestmark = pytest.mark.skipif(SSHD is None, reason="needs openssh-server")
 
 NOW = datetime(2026, 11, 22, 5, 0, 0, tzinfo=timezone.utc)
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,7 +151,7 @@ def test_the_boards_process_killed_at_any_moment_leaves_the_old_release_running(
 
 
 def test_a_changed_host_key_is_refused_in_one_line(flashed: Desk) -> None:
-    flashed.board.know(ssh_board.keygen(flashed.folder / "another"))
+    flashed.board.know(ssh_keygen(flashed.folder / "another"))
     with pytest.raises(BoardError) as caught:
         flashed.flash(flashed.two)
     assert "IDENTIFICATION HAS CHANGED" in caught.value.found
@@ -233,6 +232,20 @@ def test_a_board_without_python_or_with_an_old_one_says_so(desk: Desk) -> None:
     desk.board.script(python, "exit 127")
     desk.board.start()
     assert config.is_file() and "no python3" in error_of(desk).found
+
+
+def test_a_new_key_takes_the_old_ones_place_over_ssh(flashed: Desk) -> None:
+    command = [sys.executable, "-m", "edgewise"]
+    new = str(flashed.folder / "new")
+    for words in (["keygen", new, "--replaces", str(flashed.key)], ["rotate", new + ".rotation", flashed.board.target]):
+        done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "in place of" in done.stdout
+    with pytest.raises(TrustError):
+        flashed.flash(flashed.two)
+    by_new = changed(flashed.two, flashed.folder / "by-new.edge", {}, 2, Path(new + ".key"))
+    assert flashed.flash(by_new).state == "GOOD"
+    assert flashed.incoming() == []
 
 
 def test_what_a_login_shell_prints_is_no_answer(flashed: Desk) -> None:

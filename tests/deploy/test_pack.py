@@ -17,6 +17,7 @@ from edge.contract.archive import Archive
 from edge.contract.errors import EdgewiseError, FormatError, GateError, InputError
 
 NOW = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone(timedelta(hours=1)))
+ROOT = Path(__file__).resolve().parents[2]
 KEY = "desk.key"
 
 
@@ -69,13 +70,30 @@ def test_the_runtime_is_the_board_package_in_source_only_and_starts(run: Path, k
 
 
 def test_the_private_key_is_nowhere_in_a_release(run: Path, key: Path) -> None:
+    """Its raw bytes, half of them at least, in no form that a person or a library writes; packed and unpacked."""
     secret = load_private_key(key).private_bytes_raw()
-    body = b"".join(key.read_bytes().splitlines()[1:-1])
-    with Archive(str(pack(run, key, NOW).archive), unverified) as archive:
-        contents = [b"".join(archive.pieces(name)) for name in archive.names] + [archive.manifest_data]
-    for content in contents:
-        for form in (secret, secret.hex().encode(), base64.b64encode(secret), body):
-            assert form not in content
+    halves = [secret, secret[:16], secret[16:], secret[::-1]]
+    pem = key.read_bytes().splitlines()[1:-1]
+    forms = [*halves, base64.b64encode(secret)[:40], base64.urlsafe_b64encode(secret)[:40], *pem, b"".join(pem)]
+    forms += [form(half.hex()).encode() for half in halves for form in (str.lower, str.upper)]
+    path = pack(run, key, NOW).archive
+    with Archive(str(path), unverified) as archive:
+        unpacked = [b"".join(archive.pieces(name)) for name in archive.names]
+        parts = [path.read_bytes(), archive.manifest_data, archive.signature, *unpacked]
+    assert not [form for form in forms for part in parts if form in part]
+    planted = pack(make_run(run.parent / "leaky", head=secret), key, NOW, name="leaky").archive
+    assert secret in content_of(planted, "head.npz")  # so this test would see it
+
+
+def test_the_command_packs_for_named_boards_only(run: Path, key: Path, tmp_path: Path) -> None:
+    out = tmp_path / "named.edge"
+    named = ["--for-board", "jetson-nano", "--for-board", "jetson-tx2"]
+    command = [sys.executable, "-m", "edgewise", "pack", str(run), "--key", str(key), "--out", str(out)]
+    assert subprocess.run([*command, *named, "--counter", "7"], cwd=ROOT, capture_output=True).returncode == 0
+    with Archive(str(out), unverified) as archive:
+        assert (archive.manifest.boards, archive.manifest.counter) == (("jetson-nano", "jetson-tx2"), 7)
+    done = subprocess.run([*command, "--for-board", "jetson-nona"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "jetson-nano" in done.stderr
 
 
 def test_a_folder_that_did_not_pass_its_gates_is_refused(run: Path, key: Path) -> None:

@@ -21,8 +21,9 @@ DESK = {
     "import": ["network", "out", "weights", "labels", "size"],
     "quantize": ["run", "ptq", "qat", "pictures", "data", "recipe", "seed"],
     "verify": ["path", "data", "key", "deep"],
-    "keygen": ["name"],
-    "pack": ["run", "key", "out", "name", "version"],
+    "keygen": ["name", "replaces"],
+    "rotate": ["rotation", "target"],
+    "pack": ["run", "key", "out", "name", "version", "for_board", "counter"],
     "flash": ["archive", "targets", "trust", "set_aside", "yes"],
     "status": ["target"],
     "rollback": ["target"],
@@ -59,8 +60,11 @@ BOARD = {
     "missing": ["manifest", "signature"],
     "install": ["archive", "--set-aside"],
     "golden": ["release"],
+    "frames": ["release", "source"],
     "status": [],
     "rollback": [],
+    "recover": [],
+    "rotate": ["rotation"],
     "serve": ["source"],
     "supervise": ["source"],
     "service": ["--remove", "source"],
@@ -110,7 +114,9 @@ def test_help_lists_every_verb_without_importing_a_room() -> None:
     assert not {"torch", "cv2", "onnxruntime", "train", "quantize"} & set(ast.literal_eval(loaded))
 
 
-@pytest.mark.parametrize("verb", ["keygen", "pack", "flash", "status", "rollback", "service", "logs", "doctor"])
+@pytest.mark.parametrize(
+    "verb", ["keygen", "rotate", "pack", "flash", "status", "rollback", "service", "logs", "doctor"]
+)
 def test_every_verb_of_the_desk_has_help_with_an_example(verb: str) -> None:
     done = _run(verb, "--help")
     assert done.returncode == 0
@@ -124,7 +130,7 @@ def test_an_unknown_verb_or_flag_is_wrong_use() -> None:
 
 def test_json_is_one_object_on_stdout_also_for_an_error(tmp_path: Path) -> None:
     made = _run("keygen", str(tmp_path / "mine"), "--json")
-    assert set(json.loads(made.stdout)) == {"key", "public", "key_id"}
+    assert set(json.loads(made.stdout)) == {"key", "public", "key_id", "rotation"}
     refused = _run("keygen", str(tmp_path / "mine"), "--json")
     assert refused.returncode == 2
     assert set(json.loads(refused.stdout)["error"]) == {"kind", "found", "expected", "remedy"}

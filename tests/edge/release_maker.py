@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edge.board import Board
 from edge.contract.manifest import REQUIRED, FileEntry, Manifest, manifest_bytes, parse_manifest, release_id
+from edge.contract.rotation import Rotation, message, rotation_bytes
 from edge.contract.spec import ModelSpec
 from edge.trust import key_id, verifier
 
@@ -71,6 +72,14 @@ def new_board(root, key=KEY):
     with open(os.path.join(trust, key_id(public) + ".pub"), "wb") as file:
         file.write(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     return Board(str(root), "aarch64")
+
+
+def rotation_data(old, new, signers=None):
+    # type: (object, object, object) -> bytes
+    """A rotation from `old` to `new`, signed by both, or by the two `signers`."""
+    retires, trusts = (key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) for key in (old, new))
+    by_old, by_new = (key.sign(message(retires, trusts)) for key in signers or (old, new))
+    return rotation_bytes(Rotation(retires, trusts, by_old, by_new))
 
 
 def check_whole(board):

@@ -28,7 +28,7 @@ def release(folder, counter, changes=()):
 def camera_folder(path, images=None):
     """Pictures of upright stripes, or others. As a camera it shows two a second, again and again."""
     os.makedirs(path)
-    for index, image in enumerate(stripes(3, 5, True) if images is None else images):
+    for index, image in enumerate(stripes(5, 5, True) if images is None else images):
         assert cv2.imwrite(os.path.join(path, "{}.png".format(index)), image)
     return path
 

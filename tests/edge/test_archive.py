@@ -56,10 +56,13 @@ def test_a_changed_file_is_refused_by_its_hash(read):
     assert "head.npz" in caught.value.found
 
 
-@pytest.mark.parametrize("name", ["extra.txt", "../extra.txt", "/etc/extra", "a\\b", "runtime/edge/", "head.npz/x"])
-def test_a_file_that_the_manifest_does_not_list_is_refused(read, name):
-    with pytest.raises(TrustError):
+@pytest.mark.parametrize(
+    "name", ["extra.txt", "../extra.txt", "/etc/extra", "a\\b", "runtime/edge/", "head.npz/x", "two\nlines"]
+)
+def test_a_file_that_the_manifest_does_not_list_is_refused_in_one_line(read, name):
+    with pytest.raises(TrustError) as caught:
         read(zip_bytes(contents() + [(name, b"")]))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_of_another_size_than_listed_is_refused_before_it_is_read(read):
@@ -195,3 +198,15 @@ def test_arbitrary_bytes_are_refused(tmp_path_factory, data):
     path.write_bytes(data)
     with pytest.raises(EdgewiseError):
         read_signed_part(str(path))
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_copy_with_fewer_files_is_an_archive_of_the_same_bytes(read, tmp_path, compression):
+    whole = zip_bytes(contents(), compression)
+    (tmp_path / "whole.edge").write_bytes(whole)
+    with Archive(str(tmp_path / "whole.edge"), lambda data, signature: None) as archive:
+        assert archive.copy_of(archive.names) == whole
+        part = archive.copy_of(["labels.txt", "head.npz"])
+        nothing = archive.copy_of([])
+    assert read(part) == {name: small_files()[name] for name in ("labels.txt", "head.npz")}
+    assert read(nothing) == {}

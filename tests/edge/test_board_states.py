@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.contract.errors import BoardError, FormatError, TrustError
-from edge.states import EMPTY, begin_trial, confirm, fail, parse_state, roll_back, stage, state_bytes
+from edge.states import EMPTY, begin_trial, confirm, fail, lose, parse_state, roll_back, stage, state_bytes
 
 
 def installed(state, release, counter):
@@ -49,13 +49,28 @@ def test_there_is_no_going_back_from_the_first_release():
         roll_back(installed(EMPTY, "a", 1))
 
 
+def test_a_release_whose_files_are_gone_gives_its_place_to_the_one_before_and_keeps_the_counter():
+    lost = lose(TWO, ["b"])
+    assert (lost.current, lost.previous, lost.counter) == ("a", None, 2)
+    assert lost.releases["b"].state == "FAILED" and "gone" in lost.releases["b"].why
+    assert lose(TWO, ["a", "b"])._replace(releases={}) == EMPTY._replace(counter=2)
+
+
+def test_only_the_lost_release_itself_may_have_the_highest_counter_again():
+    lost = lose(TWO, ["a", "b"])
+    assert installed(lost, "b", 2).current == "b"
+    for name, counter in (("c", 2), ("a", 1), ("b", 1)):
+        with pytest.raises(TrustError):
+            stage(lost, name, counter)
+
+
 def test_a_release_cannot_be_confirmed_without_a_trial():
     with pytest.raises(BoardError):
         confirm(stage(EMPTY, "a", 1), "a")
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(["good", "staged", "trial", "failed", "back"]), max_size=15))
+@given(st.lists(st.sampled_from(["good", "staged", "trial", "failed", "back", "lost"]), max_size=15))
 def test_after_any_history_current_is_good_and_the_counter_never_falls(history):
     state = EMPTY
     for number, event in enumerate(history):
@@ -63,6 +78,8 @@ def test_after_any_history_current_is_good_and_the_counter_never_falls(history):
         state = fail(state, "interrupted")
         if event == "back":
             state = roll_back(state) if state.previous else state
+        elif event == "lost":
+            state = lose(state, [state.current] if state.current else [])
         else:
             state = stage(state, name, state.counter + 1)
             if event in ("trial", "good"):

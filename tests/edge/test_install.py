@@ -5,16 +5,19 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from release_maker import (
+    KEY,
     OTHER_KEY,
     check_whole,
     files_below,
     new_board,
     release_bytes,
+    rotation_data,
     signed_manifest,
     small_files,
     write_release,
@@ -24,7 +27,7 @@ import edge.install
 from edge.board import locked
 from edge.contract.errors import BoardError, EdgewiseError, FormatError, GateError, TrustError
 from edge.contract.manifest import parse_manifest
-from edge.install import install, missing, recover, rollback, status
+from edge.install import install, missing, recover, rollback, rotate, status
 
 
 def holds(folder):
@@ -123,10 +126,57 @@ def test_a_release_signed_by_another_key_leaves_no_trace(board, release):
     assert files_below(board.root) == before
 
 
-def test_a_release_for_another_board_is_refused(board, release):
+def test_a_release_for_another_board_is_refused_by_name_also_before_it_is_sent(board, release):
+    nano = board._replace(name="jetson-nano")
+    for boards in (("x86_64",), ("jetson-orin-nano", "jetson-orin-nx")):
+        with pytest.raises(BoardError) as caught:
+            install(nano, release(boards=boards), holds)
+        assert caught.value.found == "a release for " + ", ".join(boards)
+        assert "jetson-nano or aarch64" in caught.value.expected
+        with pytest.raises(BoardError):
+            missing(nano, *signed_manifest(small_files(), 1, boards=boards))
     with pytest.raises(BoardError):
-        install(board, release(boards=("x86_64",)), holds)
-    assert install(board, release(boards=("aarch64", "x86_64")), holds).state == "GOOD"
+        install(board, release(boards=("jetson-nano",)), holds)  # a board that is not in the table
+    assert not os.path.exists(board.path("state.json"))
+
+
+@pytest.mark.parametrize("boards", [("aarch64", "x86_64"), ("jetson-tx2", "jetson-nano"), ("any",)])
+def test_a_release_that_names_the_board_or_its_kind_is_taken(board, release, boards):
+    assert install(board._replace(name="jetson-nano"), release(boards=boards), holds).state == "GOOD"
+
+
+@pytest.mark.parametrize("wiped", [("releases",), ("releases", "objects"), ("releases", "objects", "current")])
+def test_the_counter_survives_wiped_releases_and_only_the_lost_one_may_come_again(board, release, wiped):
+    install(board, release(1), holds)
+    second = install(board, release(2, "two"), holds).release
+    for name in wiped:
+        path = board.path(name)
+        os.unlink(path) if os.path.islink(path) else shutil.rmtree(path)
+    for number, mark in ((1, "one"), (2, "other")):
+        with pytest.raises(TrustError):
+            install(board, release(number, mark), holds)
+    assert install(board, release(2, "two"), holds).release == second == check_whole(board)
+    with pytest.raises(TrustError):
+        install(board, release(1), holds)
+
+
+def test_a_lost_current_release_gives_its_place_to_the_previous_one(board, release):
+    first = install(board, release(1), holds).release
+    second = install(board, release(2, "two"), holds).release
+    shutil.rmtree(board.release(second))
+    report = status(board)
+    assert report.current == first == check_whole(board)
+    assert (report.previous, report.counter, report.releases[second].state) == (None, 2, "FAILED")
+
+
+@pytest.mark.parametrize("seconds", [0, 1 << 31, 1 << 40])
+def test_the_boards_clock_decides_nothing(board, release, monkeypatch, seconds):
+    """A Jetson without a battery starts in 1970, or wherever its last log was."""
+    monkeypatch.setattr(time, "time", lambda: seconds)
+    install(board, release(1), holds)
+    assert install(board, release(2, "two"), holds).state == "GOOD"
+    with pytest.raises(TrustError):
+        install(board, release(1), holds)
 
 
 def test_golden_vectors_that_differ_leave_the_old_release_and_nothing_of_the_new(board, release):
@@ -268,6 +318,17 @@ def test_a_mutated_archive_installs_the_same_bytes_or_nothing(tmp_path_factory, 
     else:
         check_whole(board)
     shutil.rmtree(str(folder))
+
+
+def test_a_rotation_lets_the_next_release_be_signed_by_the_new_key_only(board, release):
+    first = install(board, release(1), holds).release
+    report = rotate(board, rotation_data(KEY, OTHER_KEY))
+    assert status(board).trusted == (report.trusted,)
+    with pytest.raises(TrustError):
+        install(board, release(2, "two"), holds)
+    assert status(board).current == first  # what runs stays
+    assert install(board, release(2, "two", key=OTHER_KEY), holds).state == "GOOD"
+    assert rollback(board, holds).release == first
 
 
 def test_recover_says_whether_current_named_an_unconfirmed_release(board, release):

@@ -87,7 +87,7 @@ class Watch:
         self._check = check
         self._clock = 0.0
         signs = Signs(Notifier(address), self.said.append, clock=self._tick)
-        watch(self._open, classify, self._golden, signs, self._going, 4.0, self.waited.append, 0.2)
+        watch(self._open, classify, self._golden, signs, self._going, lambda: False, 4.0, self.waited.append, 0.2)
 
     def _tick(self):
         self._clock += 10.0

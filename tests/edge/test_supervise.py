@@ -14,7 +14,7 @@ from service_board import camera_folder, environment, service_board, wait_for
 from edge import supervise as supervising
 from edge.supervise import Limits, supervise
 
-LIMITS = Limits(start_s=60, watchdog_s=4, stop_s=1, restart_s=0.1)
+LIMITS = Limits(start_s=60, watchdog_s=6, stop_s=1, restart_s=0.1)
 
 
 class Supervised:

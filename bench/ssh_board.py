@@ -13,8 +13,8 @@ from pathlib import Path
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 
 
-def keygen(path: Path) -> str:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+def ssh_keygen(path: Path) -> str:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)  # noqa: S607
     return path.with_suffix(".pub").read_text()
 
 
@@ -74,13 +74,14 @@ class SshBoard:
         self.root = self.home / "edgewise-board"
         self.pid_file = folder / "courier.pid"
         self.script(self.board_bin / "python3", f'echo $$ > "{self.pid_file}"; exec "{python}" "$@"')
-        keygen(folder / "client")
-        self.host_key = keygen(folder / "host")
+        ssh_keygen(folder / "client")
+        self.host_key = ssh_keygen(folder / "host")
         (folder / "authorized_keys").write_text((folder / "client.pub").read_text())
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.server_port = int(free.getsockname()[1])
         self.link = Link(self.server_port)
-        self.target = f"127.0.0.1:{self.link.port}"
+        self.target = f"127.0.0.1:{self.link.port}"  # through the link
+        self.direct = f"127.0.0.1:{self.server_port}"
         self.known_hosts = folder / "known_hosts"
         self.know(self.host_key)
         self.configure()
@@ -97,7 +98,8 @@ class SshBoard:
         (self.folder / "config").write_text("".join(line + "\n" for line in lines))
 
     def know(self, host_key: str) -> None:
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.link.port} {' '.join(host_key.split()[:2])}\n")
+        ports = (self.link.port, self.server_port)
+        self.known_hosts.write_text("".join(f"[127.0.0.1]:{p} {' '.join(host_key.split()[:2])}\n" for p in ports))
 
     def script(self, path: Path, line: str) -> None:
         path.write_text(f"#!/bin/sh\n{line}\n")
@@ -110,6 +112,7 @@ class SshBoard:
             f"ListenAddress 127.0.0.1:{self.server_port}", f"HostKey {self.folder}/host", "PidFile none", "UsePAM no",
             f"AuthorizedKeysFile {self.folder}/authorized_keys", "StrictModes no", "PasswordAuthentication no",
             "KbdInteractiveAuthentication no", "PermitRootLogin yes", "MaxStartups 100",
+            "Subsystem sftp internal-sftp",  # for scp
             f'SetEnv "PATH={self.board_bin}:/usr/bin:/bin" "HOME={self.home}"',
         ]  # fmt: skip
         config = self.folder / "sshd_config"
