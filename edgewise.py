@@ -34,6 +34,9 @@ DESK = {
     "flash": Verb("deploy.verbs:flash", "Install a release on a board."),
     "status": Verb("deploy.verbs:status", "Say what a board runs."),
     "rollback": Verb("deploy.verbs:rollback", "Go back to the release that ran before."),
+    "service": Verb("deploy.care_verbs:service", "Make a board name what its camera sees, from now on."),
+    "logs": Verb("deploy.care_verbs:logs", "Show what a board's service said."),
+    "doctor": Verb("deploy.care_verbs:doctor", "Check a board, and say what to do about what is wrong."),
     "bench": Verb("bench.verbs:bench", "Measure the claims, beside the public tools."),
     "demo": Verb("train.demo.story:demo", "The whole story on this machine, in two minutes."),
 }
@@ -120,6 +123,8 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
             _print_text(line, to_stderr=json_wanted)
         if json_wanted:
             sys.stdout.write(json.dumps(outcome.fields) + "\n")
+        if outcome.exit_code:
+            raise typer.Exit(outcome.exit_code)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     own = [p.replace(kind=keyword) for p in signature.parameters.values() if p.name not in given]
@@ -136,7 +141,7 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     """Gives `progress(stage, step, steps)`: a bar a stage on a terminal, nothing elsewhere.
 
-    Steps are counted, but those of a stage called "bytes" are shown as an amount and a speed. Nothing is drawn before
+    Steps are counted, but where a stage's name ends in "bytes" an amount and a speed are shown. Nothing is drawn before
     the first call, so that ssh can ask for a password and `ask` for a yes on a quiet terminal.
     """
     from rich.console import Console
@@ -157,7 +162,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
             bars.start()
             tasks[stage] = bars.add_task(escape(stage), total=steps, amount="")
         bars.update(tasks[stage], completed=step, total=steps)
-        speed = bars.tasks[tasks[stage]].speed if stage == "bytes" else None
+        speed = bars.tasks[tasks[stage]].speed if stage.endswith("bytes") else None
         bars.update(tasks[stage], amount=_amount(stage, step, steps, speed))
 
     try:
@@ -168,7 +173,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
 def _amount(stage: str, step: int, steps: int, speed: float | None) -> str:
     """`3/10`, or for bytes `1.2/9.8 MB 0.8 MB/s`."""
-    if stage != "bytes":
+    if not stage.endswith("bytes"):
         return f"{step}/{steps}"
     text = f"{step / 1e6:.1f}/{steps / 1e6:.1f} MB"
     return text if speed is None else f"{text} {speed / 1e6:.1f} MB/s"

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,7 +62,11 @@ class Link:
 class SshBoard:
     """The server, and an `ssh` in `bin` that reads the test's configuration and nothing of this machine's user."""
 
-    def __init__(self, folder: Path, python: str) -> None:
+    def __init__(
+        self, folder: Path, python: str, inside: Callable[..., list[str]] = lambda *words: list(words)
+    ) -> None:
+        """inside: makes of a command the one that runs it elsewhere, such as beside another systemd."""
+        self._inside = inside
         self.folder, self.home = folder, folder / "home"
         self.bin, self.board_bin = folder / "bin", folder / "board-bin"
         for made in (folder, self.home, self.bin, self.board_bin):
@@ -113,7 +118,7 @@ class SshBoard:
         config = self.folder / "sshd_config"
         config.write_text("".join(line + "\n" for line in lines))
         log = (self.folder / "sshd.log").open("ab")
-        self._server = subprocess.Popen([str(SSHD), "-D", "-e", "-f", str(config)], stderr=log)
+        self._server = subprocess.Popen(self._inside(str(SSHD), "-D", "-e", "-f", str(config)), stderr=log)
         for _ in range(100):
             try:
                 socket.create_connection(("127.0.0.1", self.server_port)).close()

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
@@ -70,13 +71,16 @@ class Board:
         try:
             self._greet(source)
         except BaseException:
-            self.__exit__()
+            self.close()
             raise
 
     def __enter__(self) -> "Board":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._end()
         self._said.close()
 
@@ -118,17 +122,26 @@ class Board:
     def run(self, runtime: str, *arguments: str) -> dict[str, Any]:
         """The JSON answer of the board's own command line, run by `runtime`. Raises the error that it reports."""
         done = self._ask({"do": "run", "runtime": runtime, "arguments": list(arguments)})
-        try:
-            answer = json.loads(done["stdout"])
-            if done["code"] == 0 and isinstance(answer, dict):
-                return answer
-            raise _reported(answer["error"])
-        except (ValueError, KeyError, TypeError):
+        return _answered(done, "see that its Python has numpy, cv2, onnxruntime and cryptography")
+
+    def run_as_root(self, root: str, *arguments: str) -> dict[str, Any]:
+        """As run(), by the launcher of the board in `root`, as root. Raises BoardError where sudo wants a password."""
+        done = self._ask({"do": "run_as_root", "arguments": list(arguments)})
+        by_hand = f"sudo {root}/edgewise {shlex.join(arguments)}"
+        if self.target.address is not None:
+            by_hand = f"ssh -t {self.target.address.name} {by_hand}"
+        if done["stderr"].startswith("sudo:"):
             raise BoardError(
-                f"the board's process ended with {done['code']}: {done['stderr']}",
-                "one JSON object",
-                "see that its Python has numpy, cv2, onnxruntime and cryptography",
-            ) from None
+                f"sudo on {self.target.name} says: {done['stderr'][6:]}",
+                "root, or sudo without a password",
+                f"run `{by_hand}`",
+            )
+        return _answered(done, f"try `{by_hand}`")
+
+    def examine(self, checks: bytes, desk_s: float) -> dict[str, Any]:
+        """The JSON answer of the program in the zip `checks`, run by the board's Python; nothing of it stays there."""
+        self._send({"do": "examine", "size": len(checks), "desk_s": desk_s}, checks)
+        return _answered(self._answer(), "report it")
 
     def _greet(self, source: bytes) -> None:
         """Sends the courier and skips what the board's login shell may print before it starts."""
@@ -196,6 +209,17 @@ class Board:
             code = self._process.wait()
         self._said.seek(0)
         return code, self._said.read().decode("utf-8", "replace")
+
+
+def _answered(done: dict[str, Any], remedy: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(done["stdout"])
+        if done["code"] == 0 and isinstance(answer, dict):
+            return answer
+        raise _reported(answer["error"])
+    except (ValueError, KeyError, TypeError):
+        found = f"the board's process ended with {done['code']}: {done['stderr']}"
+        raise BoardError(found, "one JSON object", remedy) from None
 
 
 def _refused(answer: dict[str, Any], board: str) -> BoardError:

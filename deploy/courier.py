@@ -3,7 +3,7 @@
 deploy/board.py sends this file ahead of its requests, so a bare board needs nothing but Python 3.6 and its standard
 library. It carries; what may be believed is decided by the runtime that it starts, and at first contact by the desk.
 
-A request is a line of JSON, and for `put` the bytes of the file after it. An answer is a line of JSON. One with an
+A request is a line of JSON, and for some the bytes of a file after it. An answer is a line of JSON. One with an
 `error` is the last: what follows on stdin may be the rest of a file, so nothing more is read.
 """
 
@@ -16,9 +16,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
-from typing import IO, Any, Callable, Dict
+from typing import IO, Any, Callable, Dict, List
 
 HELLO = "edgewise-courier-1"  # the answers' first words: a login shell may have printed something before them
 PART = ".part"  # a file that is still on its way; it stays when the link is lost, for `part` to find
@@ -26,6 +27,7 @@ IDLE_S = 60  # a desk that is gone without a word must not hold a claimed board 
 CLAIM_S = 5
 _PIECE_BYTES = 1 << 16
 _PATH = "/usr/local/bin:/usr/bin:/bin"
+_MEMORY = "/dev/shm"  # noqa: S108
 
 
 def look(root: str) -> Dict[str, Any]:
@@ -114,10 +116,34 @@ def run(root: str, runtime: str, arguments: Any) -> Dict[str, Any]:
     Nothing of the desk's environment is passed on, and `runtime` is the working folder, which Python's `-m` searches
     first: on a stand-in board the desk's own `edge` package cannot stand in for the board's.
     """
+    command = [sys.executable, "-B", "-m", "edge", "--board", root] + arguments + ["--json"]
+    return _done(command, runtime, {"PYTHONPATH": runtime})
+
+
+def run_as_root(root: str, arguments: Any) -> Dict[str, Any]:
+    """The board's launcher, by sudo without a password unless the user is root."""
+    command = ["env", "EDGEWISE_PYTHON=" + sys.executable, os.path.join(root, "edgewise")] + arguments + ["--json"]
+    if os.geteuid() != 0:
+        if shutil.which("sudo", path=_PATH) is None:
+            return {"code": 1, "stdout": "", "stderr": "sudo: it is not installed"}
+        command = ["sudo", "-n", "--"] + command
+    return _done(command, root, {})
+
+
+def examine(root: str, size: int, desk_s: float, stdin: IO[bytes]) -> Dict[str, Any]:
+    """Runs the zip of `size` bytes that comes on stdin: the doctor's checks, which no board need have."""
+    memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None  # a full disk is what it may have to tell
+    with tempfile.NamedTemporaryFile(prefix="edgewise-", suffix=".zip", dir=memory) as file:
+        file.write(stdin.read(size))
+        file.flush()
+        return _done([sys.executable, "-B", file.name, root, str(desk_s)], "/", {})
+
+
+def _done(command: List[str], folder: str, environment: Dict[str, str]) -> Dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-B", "-m", "edge", "--board", root] + arguments + ["--json"],
-        cwd=runtime,
-        env={"PATH": _PATH, "PYTHONPATH": runtime, "LC_ALL": "C.UTF-8"},
+        command,
+        cwd=folder,
+        env=dict(environment, PATH=_PATH, LC_ALL="C.UTF-8"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -133,7 +159,11 @@ _VERBS: Dict[str, Callable[..., Dict[str, Any]]] = {
     "part": part,
     "remove": remove,
     "run": run,
+    "run_as_root": run_as_root,
+    "put": put,
+    "examine": examine,
 }
+_WITH_BYTES = ("put", "examine")
 
 
 def serve(root: str, stdin: IO[bytes], stdout: IO[bytes]) -> None:
@@ -149,7 +179,7 @@ def serve(root: str, stdin: IO[bytes], stdout: IO[bytes]) -> None:
         request = json.loads(line.decode("ascii"))
         do = request.pop("do")
         try:
-            answer = put(root, stdin=stdin, **request) if do == "put" else _VERBS[do](root, **request)
+            answer = _VERBS[do](root, **request, **({"stdin": stdin} if do in _WITH_BYTES else {}))
         except EOFError:
             return
         except OSError as error:

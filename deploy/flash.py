@@ -61,6 +61,17 @@ class FlashReport:
     health_seconds: float  # of them, the trial of the release on the board
 
 
+@dataclass(frozen=True)
+class Contact:
+    """An open board that may be flashed: at first contact, a person agreed."""
+
+    target: str
+    board: Board
+    found: Look
+    key: Ed25519PublicKey | None
+    started: float
+
+
 def flash(
     archive: Path,
     target: str,
@@ -70,13 +81,18 @@ def flash(
     clock: Callable[[], float] = time.monotonic,
     set_aside: bool = False,
 ) -> FlashReport:
-    """Installs `archive` on the board. `trust`, a public key file, is needed at first contact; the desk checks with it.
+    """Installs `archive` on the board: meet(), then install(), which say what they raise."""
+    return install(meet(archive, target, trust, agree, clock), archive, progress, clock, set_aside)
 
-    agree: asked at first contact, before anything is written. set_aside: go on where a new network cannot use what the
-    board has learnt; else that is a BoardError that says what.
-    Raises UsageError for a bad target, a missing `trust` or a no; InputError for a file that cannot be read;
-    TrustError, FormatError or GateError for an archive that is refused; BoardError for a board that cannot be reached
-    or cannot take it; LinkLost for a connection that ended half-way. The board then runs what it ran before.
+
+def meet(
+    archive: Path, target: str, trust: Path | None, agree: Agree, clock: Callable[[], float] = time.monotonic
+) -> Contact:
+    """Opens the board and looks at it; nothing is written. Its connection is ended by install().
+
+    trust: a public key file, needed at first contact; the desk checks the archive with it. agree: asked then.
+    Raises UsageError for a bad target, a missing `trust` or a no; InputError for a file that cannot be read; TrustError
+    or FormatError for an archive that is refused; BoardError for a board that cannot be reached.
     """
     started = clock()
     place = parse_target(target)
@@ -84,10 +100,32 @@ def flash(
     if key is not None:
         with Archive(str(archive), verifier(key)) as release:
             _check_whole(release)
-    with Board(place) as board:
+    board = Board(place)
+    try:
         found = board.look()
         if found.runtime is None:
             _check_contact(archive, target, _named(key, target), found, agree)
+    except BaseException:
+        board.close()
+        raise
+    return Contact(target, board, found, key, started)
+
+
+def install(
+    contact: Contact,
+    archive: Path,
+    progress: Progress,
+    clock: Callable[[], float] = time.monotonic,
+    set_aside: bool = False,
+) -> FlashReport:
+    """Installs `archive` on a board that was met, and ends its connection.
+
+    set_aside: go on where a new network cannot use what the board has learnt; else that is a BoardError that says what.
+    Raises TrustError, FormatError or GateError for an archive that is refused; BoardError for a board that cannot take
+    it; LinkLost for a connection that ended half-way. The board then runs what it ran before.
+    """
+    target, found, key = contact.target, contact.found, contact.key
+    with contact.board as board:
         board.claim()
         if board.look() != found:
             raise BoardError(f"{target} changed while it was looked at", "one desk at a time", "flash again")
@@ -109,7 +147,7 @@ def flash(
             bytes_sent=board.sent_bytes,
             bytes_kept=sent.bytes_kept,
             objects_sent=sent.objects,
-            seconds=clock() - started,
+            seconds=clock() - contact.started,
             health_seconds=answer.get("health_s", 0.0),  # a runtime from before does not say it
         )
 

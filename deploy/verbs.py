@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy import flash as flashing
-from deploy import installed, keys
+from deploy import installed, keys, several
 from deploy import pack as packing
 from edge.contract.boards import ANY, NAMES
 from edge.contract.errors import UsageError
@@ -87,7 +87,7 @@ def pack(
 
 def flash(
     archive: Annotated[Path, typer.Argument(help="The release, NAME-VERSION.edge.")],
-    target: Target,
+    targets: Annotated[list[str], typer.Argument(help="As for status; several are flashed at once.")],
     progress: Progress,
     ask: Ask,
     trust: Annotated[Path | None, typer.Option(help="The public key, NAME.pub: needed at first contact.")] = None,
@@ -100,17 +100,46 @@ def flash(
     what it would set aside, and nothing is changed; with --set-aside it goes on.
 
     At first contact with a board over SSH it shows what will be installed and which key the board will trust, and asks.
-    If the link is lost, flash again: what arrived is kept.
+    If the link is lost, flash again: what arrived is kept. Of several boards, all are asked about first; one that fails
+    does not stop the others.
 
     Example: edgewise flash digits-1.edge nano@192.168.55.1 --trust mine.pub
     """
 
     def agree(contact: flashing.FirstContact) -> bool:
-        return yes or target.startswith("local:") or ask(_contact_lines(contact), "Install it and trust this key?")
+        local = contact.target.startswith("local:")
+        return yes or local or ask(_contact_lines(contact), "Install it and trust this key?")
 
-    done = flashing.flash(
-        archive, target, trust, lambda sent, total: progress("bytes", sent, total), agree, set_aside=set_aside
+    if len(targets) == 1:
+        done = flashing.flash(
+            archive, targets[0], trust, lambda sent, total: progress("bytes", sent, total), agree, set_aside=set_aside
+        )
+        return Outcome(_flash_lines(targets[0], done), _fields(done))
+    return _flash_several(archive, targets, trust, progress, agree, set_aside)
+
+
+def _flash_several(
+    archive: Path, targets: list[str], trust: Path | None, progress: Progress, agree: flashing.Agree, set_aside: bool
+) -> Outcome:
+    done = several.flash_several(
+        archive, targets, trust, lambda target, sent, total: progress(f"{target} bytes", sent, total), agree, set_aside
     )
+    lines: list[str] = []
+    boards: list[dict[str, Any]] = []
+    for each in done:
+        if each.report is not None:
+            lines += _flash_lines(each.target, each.report)
+            boards.append({"target": each.target, **_fields(each.report)})
+        elif each.error is not None:
+            lines.append(f"FAILED on {each.target}: {each.error}")
+            said = {name: getattr(each.error, name) for name in ("found", "expected", "remedy")}
+            boards.append({"target": each.target, "error": {"kind": type(each.error).__name__, **said}})
+    failed = sum(each.error is not None for each in done)
+    lines.append(f"{len(done) - failed} of {len(done)} boards are flashed")
+    return Outcome(tuple(lines), {"boards": boards}, 1 if failed else 0)
+
+
+def _flash_lines(target: str, done: flashing.FlashReport) -> tuple[str, ...]:
     lines = [
         f"{done.release} is {done.state} on {target}",
         f"{done.bytes_sent:,} bytes sent of {done.bytes_in_release:,}, {done.seconds:.1f} s"
@@ -118,7 +147,7 @@ def flash(
     ]
     if done.bytes_kept:
         lines.append(f"{done.bytes_kept:,} bytes were there from the flash before")
-    return Outcome(tuple(lines), _fields(done))
+    return tuple(lines)
 
 
 def _contact_lines(contact: flashing.FirstContact) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
 """The board's command line: ROOT/edgewise VERB. Only this file prints and exits."""
 
 import argparse
+import faulthandler
 import importlib
 import json
 import os
 import platform
+import signal
 import sys
 import warnings
 
@@ -14,6 +16,7 @@ from edge.contract.errors import EdgewiseError
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
 _LEARNING = ("run", "teach", "fit", "forget", "learned")
+_SERVICE = ("supervise", "service", "logs", "doctor")
 
 
 def main(arguments: list) -> int:
@@ -37,15 +40,33 @@ def main(arguments: list) -> int:
         print(line, file=sys.stderr if options.json else sys.stdout)
     if options.json and options.verb != "run":
         print(json.dumps(outcome.fields))
-    return 0
+    return outcome.exit_code
 
 
 def _call(board, options):
     if options.verb == "run":
         from edge.watch import run
 
-        return run(board, options, lambda line: print(line, flush=True))
-    return getattr(importlib.import_module("edge.verbs"), options.verb)(board, options)
+        return run(board, options, _print_now)
+    if options.verb == "serve":
+        return _serve(board, options)
+    if options.verb == "supervise":
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends its process, too
+    module = "edge.service_verbs" if options.verb in _SERVICE else "edge.verbs"
+    return getattr(importlib.import_module(module), options.verb)(board, options)
+
+
+def _serve(board, options):
+    from edge.notify import Notifier
+    from edge.serve import serve
+
+    faulthandler.enable()  # by SIGABRT the watchdog makes it say where it hangs
+    watchdog_s = int(os.environ.get("WATCHDOG_USEC", 0)) / 1e6
+    return serve(board, options, Notifier(os.environ.get("NOTIFY_SOCKET")), watchdog_s or None, _print_now)
+
+
+def _print_now(line):
+    print(line, flush=True)
 
 
 def _recover(board, arguments):
@@ -75,6 +96,7 @@ def _parser():
     add = lambda name, text, **more: verbs.add_parser(name, help=text, description=text, parents=[common], **more)  # noqa: E731
     _add_learning(add, common)
     _add_installing(add)
+    _add_service(add)
     return parser
 
 
@@ -181,6 +203,24 @@ def _add_installing(add):
             verb.add_argument(place)
         if name == "install":
             verb.add_argument("--set-aside", action="store_true", help="also where that sets aside what was learnt")
+
+
+def _add_service(add):
+    source = "a camera (0, /dev/video1); a film or a folder of pictures stands in for one"
+    add("serve", "Classify a camera for as long as the board is on; what the service runs.").add_argument(
+        "source", help=source
+    )
+    add("supervise", "Keep `serve` running, on a board without systemd.").add_argument("source", help=source)
+    service = add(
+        "service", "Install the system service, which needs root, or remove it.", epilog=_EXAMPLE.format("service 0")
+    )
+    what = service.add_mutually_exclusive_group(required=True)
+    what.add_argument("source", nargs="?", help=source)
+    what.add_argument("--remove", action="store_true", help="stop it and take it away")
+    logs = add("logs", "Show what the service said.")
+    logs.add_argument("--lines", "-n", type=int, default=100, help="the last so many")
+    logs.add_argument("--follow", "-f", action="store_true", help="and what it says from now on")
+    add("doctor", "Check this board, and say what to do about what is wrong.")
 
 
 def _report(error: Exception, as_json: bool) -> int:

@@ -6,10 +6,12 @@ lets go of it.
 
 import contextlib
 import fcntl
+import os
 from typing import Iterator, Optional
 
 from edge.board import Board
 from edge.contract.errors import FormatError
+from edge.contract.files import write_whole
 
 CAMERA = "camera"
 
@@ -26,6 +28,15 @@ def camera_of(board: Board) -> Optional[str]:
     if len(lines) != 1 or not lines[0].strip():
         raise FormatError("{} holds {} lines".format(board.path(CAMERA), len(lines)), "one: a camera", "write it anew")
     return lines[0].strip()
+
+
+def set_camera(board: Board, source: Optional[str]) -> None:
+    """From now on the board is there for `source`, or for no camera."""
+    if source is not None:
+        write_whole(board.path(CAMERA), (source + "\n").encode("utf-8"))
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(board.path(CAMERA))
 
 
 @contextlib.contextmanager

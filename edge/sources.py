@@ -59,6 +59,11 @@ class Source:
                 if self._closing:
                     self._release_once()
 
+    @property
+    def reading(self) -> bool:
+        """Whether a read has not returned. True after close(): it is stuck, and holds the camera."""
+        return self._reading.locked()
+
     def close(self) -> None:
         """Lets the camera or file go: at once, or after a stuck read, under which OpenCV would crash."""
         self._closing = True

@@ -185,6 +185,10 @@ class Store:
         its = [row for row in self.looks() if row.backbone == backbone]
         return its[-1] if its else None
 
+    def version(self) -> int:
+        """Another number after another process has changed the store."""
+        return self._connection.execute("PRAGMA data_version").fetchone()[0]
+
     def last_lesson(self) -> int:
         """The number of the newest lesson of which something is left, or 0."""
         query = "SELECT coalesce(max(lesson), 0) FROM (SELECT lesson FROM examples UNION SELECT lesson FROM looks)"

@@ -44,7 +44,8 @@ def answer(result: FrameResult) -> str:
 
 
 class Outcome(NamedTuple):
-    """What a verb did: lines for a person, fields for --json."""
+    """What a verb did: lines for a person, fields for --json. exit_code 1: it is done, and found something wrong."""
 
     lines: Tuple[str, ...]
     fields: Dict[str, Any]
+    exit_code: int = 0

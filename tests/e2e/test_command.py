@@ -24,9 +24,12 @@ DESK = {
     "keygen": ["name", "replaces"],
     "rotate": ["rotation", "target"],
     "pack": ["run", "key", "out", "name", "version", "for_board", "counter"],
-    "flash": ["archive", "target", "trust", "set_aside", "yes"],
+    "flash": ["archive", "targets", "trust", "set_aside", "yes"],
     "status": ["target"],
     "rollback": ["target"],
+    "service": ["target", "source", "remove"],
+    "logs": ["target", "follow", "lines"],
+    "doctor": ["target"],
     "bench": ["name", "runs", "data", "quick", "out", "python36"],
     "demo": ["out", "seed"],
 }
@@ -62,6 +65,11 @@ BOARD = {
     "rollback": [],
     "recover": [],
     "rotate": ["rotation"],
+    "serve": ["source"],
+    "supervise": ["source"],
+    "service": ["--remove", "source"],
+    "logs": ["--follow", "--lines"],
+    "doctor": [],
 }
 
 
@@ -106,7 +114,9 @@ def test_help_lists_every_verb_without_importing_a_room() -> None:
     assert not {"torch", "cv2", "onnxruntime", "train", "quantize"} & set(ast.literal_eval(loaded))
 
 
-@pytest.mark.parametrize("verb", ["keygen", "rotate", "pack", "flash", "status", "rollback"])
+@pytest.mark.parametrize(
+    "verb", ["keygen", "rotate", "pack", "flash", "status", "rollback", "service", "logs", "doctor"]
+)
 def test_every_verb_of_the_desk_has_help_with_an_example(verb: str) -> None:
     done = _run(verb, "--help")
     assert done.returncode == 0

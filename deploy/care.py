@@ -1,0 +1,85 @@
+"""What a board needs between two flashes, from the desk: its service, its log, and the doctor."""
+
+import io
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import edge.contract.errors
+from deploy.board import Board
+from deploy.launch import launch
+from deploy.target import parse_target
+from edge.contract.errors import BoardError
+
+_EDGE = Path(edge.contract.errors.__file__).parents[1]
+_CHECKS = ("__init__.py", "contract/__init__.py", "contract/results.py", "doctor/*.py")
+_START = "import runpy\nrunpy.run_module('edge.doctor', run_name='__main__', alter_sys=True)\n"
+
+
+@dataclass(frozen=True)
+class ServiceReport:
+    unit: str
+    installed: bool
+    status: str  # what the service says of itself
+
+
+@dataclass(frozen=True)
+class Examination:
+    lines: tuple[str, ...]
+    wrong: int
+    hints: int
+    checks: list[dict[str, str]]  # name, state (ok, hint or wrong), found, remedy
+
+
+def install_service(target: str, source: str) -> ServiceReport:
+    """Makes the board classify `source` from now on. Raises BoardError without root or if it does not start."""
+    return _service(target, source)
+
+
+def remove_service(target: str) -> ServiceReport:
+    return _service(target, "--remove")
+
+
+def log(target: str, lines: int) -> list[str]:
+    """The last `lines` of the board's service. Raises BoardError where there is none."""
+    with Board(parse_target(target)) as board:
+        answer = board.run(_installed(board)[1], "logs", "--lines", str(lines))
+        return [str(line) for line in answer["lines"]]
+
+
+def follow_log(target: str, lines: int) -> None:
+    """Becomes the process that shows them; only an error comes back."""
+    launch(["--board", target, "logs", "--follow", "--lines", str(lines)])
+
+
+def examine(target: str) -> Examination:
+    """Sends the desk's own checks to the board and runs them there: a board need have nothing but Python 3.6."""
+    with Board(parse_target(target)) as board:
+        answer = board.examine(_checks(), time.time())
+    return Examination(tuple(answer["lines"]), **answer["fields"])
+
+
+def _service(target: str, argument: str) -> ServiceReport:
+    with Board(parse_target(target)) as board:
+        root, _ = _installed(board)
+        return ServiceReport(**board.run_as_root(root, "service", argument))
+
+
+def _installed(board: Board) -> tuple[str, str]:
+    """The board's folder and its current runtime."""
+    found = board.look()
+    if found.runtime is None:
+        raise BoardError(f"no release is installed in {found.root}", "one", "flash one with --trust NAME.pub")
+    return found.root, found.runtime
+
+
+def _checks() -> bytes:
+    """A zip that Python runs: the doctor and what it imports."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__main__.py", _START)
+        for pattern in _CHECKS:
+            for path in sorted(_EDGE.glob(pattern)):
+                archive.write(path, f"edge/{path.relative_to(_EDGE).as_posix()}")
+    return made.getvalue()
