@@ -4,13 +4,14 @@ Each is what a person would call plain to see, and none hides what is in the pic
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 _NOISE = 2.0  # levels of sensor noise on a photo, one deviation; none on clean ones
 _PAPER_NOISE = 8.0
@@ -47,7 +48,8 @@ def _lit(picture: Floats, random: np.random.Generator) -> Floats:
     angle = random.uniform(0, 2 * np.pi)
     down, right = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     ramp = np.cos(angle) * right + np.sin(angle) * down
-    return picture * (1 + 0.3 * ramp / np.abs(ramp).max())
+    lit: Floats = picture * (1 + 0.3 * ramp / np.abs(ramp).max())
+    return lit
 
 
 PAPERS: dict[str, Callable[[Floats, np.random.Generator], Floats]] = {
