@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
-Floats = NDArray[np.floating[Any]]
+Floats = NDArray[Any]
 
 _NOISE = 2.0  # levels of sensor noise on a photo, one deviation; none on clean ones
 _PAPER_NOISE = 8.0

@@ -15,7 +15,7 @@ from edge.prior import Prior
 from edge.ridge import Fit, Known, known, learn, leave_one_out, leave_one_out_of_class
 from edge.unknown import Unlikeness, make_unlikeness
 
-_OLD_WEIGHTS = (0.003, 0.01, 0.03, 0.1)  # of an example of a known class, whose own pictures weigh 1 together
+_OLD_WEIGHTS = (0.003, 0.01, 0.03, 0.06)  # of an example of a known class, whose own pictures weigh 1 together
 _OFFSETS = np.linspace(-0.2, 1.0, 121)  # of new classes' scores, which few examples leave too low
 
 
