@@ -67,8 +67,8 @@ def fit_look(
     """The look that suits pixels (N, H, W, channels) uint8, N at least 1: `present` unless another is clearly better.
 
     targets: (N,) whole numbers, columns of the probabilities that `answer` gives for pixels, or None. `progress` hears
-    how many tables of how many were tried. Two tables side by side, for pictures that fall apart into ordinary and
-    strange ones, must be clearly better than the best one alone.
+    how many tables of how many were tried. Where the pictures fall apart into ordinary and strange ones, no one table
+    suits them all, and the first in force stays, with another beside it.
     """
     own = [Look(present.name, table[np.newaxis]) for table in present.tables]
     answers = [answer(apply_table(pixels, present.tables[0]))]
@@ -79,18 +79,13 @@ def fit_look(
         progress(len(answers), len(looks))
     alone = [_tried(look, each, targets) for look, each in zip(looks, answers)]
     before = alone[0] if len(own) == 1 else _side_by_side(alone[0], alone[1], targets)._replace(look=present)
-    pairs = [_side_by_side(alone[0], other, targets) for other in alone[1:]] if odd.any() else []
-    now, best, refusal = before, before, "no other look is better"
-    for rivals in (alone, pairs):
-        found = _best(rivals + [now], targets is not None)
-        if found.score > now.score:
-            best, refusal = found, _refusal(found, now, len(rivals), targets is not None)
-            now = now if refusal else found
-    changed = now is not before
+    rivals = [_side_by_side(alone[0], other, targets) for other in alone[1:]] if odd.any() else alone
+    best = _best(rivals + [before], targets is not None)
+    refusal = _refusal(best, before, len(looks), targets is not None)
     why = "{}: {:.2f} nats a picture, {}: {:.2f}".format(best.look.name, best.score, present.name, before.score)
-    if not changed:
-        why = "{}; {}".format(why, refusal)
-    return LookChoice(now.look, changed, float(now.score), float(before.score), why)
+    if refusal:
+        return LookChoice(present, False, before.score, before.score, "{}; {}".format(why, refusal))
+    return LookChoice(best.look, True, best.score, before.score, why)
 
 
 def _odd_ones(strangeness: np.ndarray) -> np.ndarray:
@@ -144,6 +139,8 @@ def _best(rivals: List[_Tried], labelled: bool) -> _Tried:
 
 def _refusal(best: _Tried, now: _Tried, tried: int, labelled: bool) -> str:
     """Why the pictures do not prove that the best of so many is better than what there is, or nothing."""
+    if best.score <= now.score:
+        return "no other look is better"
     count, classes = best.answers.probabilities.shape
     gain = best.score - now.score
     if labelled:

@@ -15,7 +15,7 @@ _GAMMAS = (0.45, 0.7, 1.4, 2.2)
 _CONTRASTS = (0.6, 1.5, 2.2)  # about 128
 # Percent of the pictures' bytes: a stretch takes the first to 0, the second to 255. Narrow ones are for ink: of a page
 # in uneven light, a fifth is darker than all paper.
-_ENDS = ((0.5, 99.5), (5.0, 95.0), (0.5, 95.0), (5.0, 99.5), (0.5, 80.0), (20.0, 99.5), (0.5, 50.0), (50.0, 99.5))
+_ENDS = ((0.5, 99.5), (5.0, 95.0), (0.5, 95.0), (5.0, 99.5), (0.5, 80.0), (0.5, 50.0), (50.0, 99.5))
 _INK = ((0.5, 20.0), (0.5, 35.0), (5.0, 35.0), (65.0, 99.5), (80.0, 99.5))
 _WHITE = (80.0, 95.0, 99.5)  # percent: a gain takes it to 255
 
