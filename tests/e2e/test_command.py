@@ -26,7 +26,7 @@ DESK = {
     "flash": ["archive", "target", "trust", "set_aside", "yes"],
     "status": ["target"],
     "rollback": ["target"],
-    "bench": ["name", "runs", "data", "quick", "out", "python36"],
+    "bench": ["name", "runs", "data", "only", "quick", "out", "python36"],
     "demo": ["out", "seed"],
 }
 BOARD = {
