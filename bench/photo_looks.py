@@ -45,6 +45,11 @@ def photo_look_rows(runs: Path, data: Path, seeds: range, command: str, progress
         for name, (run, file) in SETS.items()
         for corruption, done in _measure_set(name, open_run(runs / run), data / file, seeds, progress).items()
     }
+    return _rows(found, command)
+
+
+def _rows(found: dict[tuple[str, str], dict[str, list[Fitted]]], command: str) -> list[Row]:
+    """found: by set and corruption, then by way of fitting, one for each draw."""
     rows = []
     for way in _WAYS:
         gains = [100 * _mean([fitted.after - fitted.before for fitted in done[way]]) for done in found.values()]

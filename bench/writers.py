@@ -19,6 +19,7 @@ from edge.preprocess import prepare
 from edge.solve import solve
 
 _BASE_WRITERS, _LEAST_DIGITS = 40, 80
+_MORE_DRAWS = 5  # times as many for the full base, which makes few errors
 _WORST = 20  # writers that are taught, in each draw of halves
 _RATIO, _FULL_RATIO, _PLACEBO = 0.50, 0.85, 0.9
 _LOSS, _MOST_LOSS = 0.2, 0.6  # points that the other writers may lose: on average, and by any one lesson
@@ -56,8 +57,9 @@ def writer_rows(runs: Path, data: Path, seeds: range, command: str) -> list[Row]
     is_new = ~np.isin(mnist["writer_train"], base_writers(mnist["writer_train"]))
     strangers = _digits(small, mnist, "train", is_new)
     tested = _digits(full, mnist, "test", np.ones(len(mnist["y_test"]), bool))
+    more = range(seeds.start, seeds.start + _MORE_DRAWS * len(seeds))
     rows = _rows("MNIST, base of 40 writers", lessons(small, strangers, seeds), _RATIO, command)
-    return rows + _rows("MNIST, full base, test writers", lessons(full, tested, seeds), _FULL_RATIO, command)
+    return rows + _rows("MNIST, full base, test writers", lessons(full, tested, more), _FULL_RATIO, command)
 
 
 def lessons(backbone: Backbone, digits: Digits, seeds: range) -> list[Lesson]:

@@ -1,7 +1,8 @@
 """Which look suits a camera's pictures: the one in force, unless another is clearly better.
 
-With labels, their likelihood decides. Without, the mutual information of picture and answer does, among the looks that
-make the pictures ordinary: a wrong one can scatter the pictures of one class and so seem to tell much.
+With labels, their likelihood decides. Without, or where few labels prove nothing, the mutual information of picture and
+answer does, among the looks that make the pictures ordinary: a wrong one can scatter the pictures of one class and so
+seem to tell much.
 """
 
 from typing import Callable, List, NamedTuple, Optional
@@ -11,7 +12,7 @@ import numpy as np
 from edge.backbone import Backbone, features_of, strangeness
 from edge.base import base_head
 from edge.head import probabilities
-from edge.look import Look, apply_table, beside, candidates, identity
+from edge.look import Look, apart, apply_table, beside, candidates, identity
 
 FEWEST_UNLABELLED = 8
 # Shares of the most that the pictures can tell, log(classes): what pictures of one class do not reach, and what chance
@@ -43,7 +44,6 @@ class LookChoice(NamedTuple):
 class _Tried(NamedTuple):
     look: Look
     answers: Answers
-    score: float
 
 
 def answers_of(backbone: Backbone) -> Callable[[np.ndarray], Answers]:
@@ -70,22 +70,58 @@ def fit_look(
     how many tables of how many were tried. Where the pictures fall apart into ordinary and strange ones, no one table
     suits them all, and the first in force stays, with another beside it.
     """
-    own = [Look(present.name, table[np.newaxis]) for table in present.tables]
+    own = apart(present)
     answers = [answer(apply_table(pixels, present.tables[0]))]
     odd = _odd_ones(answers[0].strangeness)
     looks = _distinct(own + candidates(pixels) + (candidates(pixels[odd]) if odd.any() else []))
     for look in looks[1:]:
         answers.append(answer(apply_table(pixels, look.tables[0])))
         progress(len(answers), len(looks))
-    alone = [_tried(look, each, targets) for look, each in zip(looks, answers)]
-    before = alone[0] if len(own) == 1 else _side_by_side(alone[0], alone[1], targets)._replace(look=present)
-    rivals = [_side_by_side(alone[0], other, targets) for other in alone[1:]] if odd.any() else alone
-    best = _best(rivals + [before], targets is not None)
-    refusal = _refusal(best, before, len(looks), targets is not None)
-    why = "{}: {:.2f} nats a picture, {}: {:.2f}".format(best.look.name, best.score, present.name, before.score)
+    alone = [_Tried(look, each) for look, each in zip(looks, answers)]
+    before = alone[0] if len(own) == 1 else _side_by_side(alone[0], alone[1])._replace(look=present)
+    rivals = [_side_by_side(alone[0], other) for other in alone[1:]] if odd.any() else alone
+    if targets is None:
+        return _by_information(rivals, before)
+    choice = _by_labels(rivals, before, targets)
+    if choice.changed:
+        return choice
+    least = _likelihood(before, targets)
+    second = _by_information([tried for tried in rivals if _likelihood(tried, targets) >= least], before)
+    return second if second.changed else choice
+
+
+def _by_labels(rivals: List[_Tried], before: _Tried, targets: np.ndarray) -> LookChoice:
+    best = max([before] + rivals, key=lambda tried: _likelihood(tried, targets))
+    score, old_score = _likelihood(best, targets), _likelihood(before, targets)
+    gain, refusal = score - old_score, ""
+    if gain < _LEAST_GAIN or gain * len(targets) < np.log(len(rivals)) + 2:  # the best of many is lucky by their log
+        refusal = "{} labelled pictures do not prove so small a gain".format(len(targets))
+    return _choice(best, before, score, old_score, refusal)
+
+
+def _by_information(rivals: List[_Tried], before: _Tried) -> LookChoice:
+    rivals = [before] + rivals
+    strange = np.array([tried.answers.strangeness.mean() for tried in rivals])
+    told = np.array([_information(tried) for tried in rivals])
+    at = int(np.argmax(np.where(strange <= _STRANGER * strange.min(), told, -1.0)))
+    count, classes = before.answers.probabilities.shape
+    most, refusal = np.log(min(count, classes)), ""
+    if count < FEWEST_UNLABELLED:
+        refusal = "{} unlabelled pictures are too few, {} are needed".format(count, FEWEST_UNLABELLED)
+    elif told[at] < _LEAST_TOLD * most:
+        refusal = "the answers are too alike or too unsure: show pictures of more classes, or give labels"
+    elif told[at] - told[0] < _MORE_TOLD * most:
+        refusal = "that is too little gain"
+    elif strange[at] > strange[0]:
+        refusal = "that makes the pictures less like those of the training: give labels"
+    return _choice(rivals[at], before, float(told[at]), float(told[0]), refusal)
+
+
+def _choice(best: _Tried, before: _Tried, score: float, old_score: float, refusal: str) -> LookChoice:
+    why = "{}: {:.2f} nats a picture, {}: {:.2f}".format(best.look.name, score, before.look.name, old_score)
     if refusal:
-        return LookChoice(present, False, before.score, before.score, "{}; {}".format(why, refusal))
-    return LookChoice(best.look, True, best.score, before.score, why)
+        return LookChoice(before.look, False, old_score, old_score, "{}; {}".format(why, refusal))
+    return LookChoice(best.look, True, score, old_score, why)
 
 
 def _odd_ones(strangeness: np.ndarray) -> np.ndarray:
@@ -99,61 +135,27 @@ def _distinct(looks: List[Look]) -> List[Look]:
     return [look for look in looks if seen[look.tables.tobytes()] is look]
 
 
-def _tried(look: Look, answers: Answers, targets: Optional[np.ndarray]) -> _Tried:
-    score = _information(answers.probabilities) if targets is None else _likelihood(answers.probabilities, targets)
-    return _Tried(look, answers, score)
-
-
-def _side_by_side(one: _Tried, other: _Tried, targets: Optional[np.ndarray]) -> _Tried:
+def _side_by_side(one: _Tried, other: _Tried) -> _Tried:
     """Both tables, each for the pictures that it makes more ordinary, as edge.backbone sees them."""
     swap = other.answers.strangeness < one.answers.strangeness
     answers = Answers(
         np.where(swap[:, np.newaxis], other.answers.probabilities, one.answers.probabilities),
         np.where(swap, other.answers.strangeness, one.answers.strangeness),
     )
-    return _tried(beside(one.look, other.look), answers, targets)
+    return _Tried(beside(one.look, other.look), answers)
 
 
-def _likelihood(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """probabilities: (N, C), targets: (N,). Returns the mean log likelihood of the labels."""
-    picked = probabilities[np.arange(len(targets)), targets].astype(np.float64)
+def _likelihood(tried: _Tried, targets: np.ndarray) -> float:
+    """The mean log likelihood of the labels, columns (N,)."""
+    picked = tried.answers.probabilities[np.arange(len(targets)), targets].astype(np.float64)
     return float(np.log(np.maximum(picked, _SURPRISE)).mean())
 
 
-def _information(probabilities: np.ndarray) -> float:
-    """probabilities: (N, C). Returns H(mean p) - mean H(p): high for answers that are sure, and differ."""
-    found = probabilities.astype(np.float64)
+def _information(tried: _Tried) -> float:
+    """H(mean p) - mean H(p): high for answers that are sure, and differ."""
+    found = tried.answers.probabilities.astype(np.float64)
     return float(_entropy(found.mean(axis=0)) - _entropy(found).mean())
 
 
 def _entropy(probabilities: np.ndarray) -> np.ndarray:
     return -(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(axis=-1)
-
-
-def _best(rivals: List[_Tried], labelled: bool) -> _Tried:
-    if not labelled:
-        strange = [tried.answers.strangeness.mean() for tried in rivals]
-        rivals = [tried for tried, its in zip(rivals, strange) if its <= _STRANGER * min(strange)]
-    return max(rivals, key=lambda tried: tried.score)
-
-
-def _refusal(best: _Tried, now: _Tried, tried: int, labelled: bool) -> str:
-    """Why the pictures do not prove that the best of so many is better than what there is, or nothing."""
-    if best.score <= now.score:
-        return "no other look is better"
-    count, classes = best.answers.probabilities.shape
-    gain = best.score - now.score
-    if labelled:
-        if gain < _LEAST_GAIN or gain * count < np.log(tried) + 2:  # the best of many is lucky by their log
-            return "{} labelled pictures do not prove so small a gain".format(count)
-        return ""
-    if count < FEWEST_UNLABELLED:
-        return "{} unlabelled pictures are too few, {} are needed".format(count, FEWEST_UNLABELLED)
-    most = np.log(min(count, classes))
-    if best.score < _LEAST_TOLD * most:
-        return "the answers are too alike or too unsure: show pictures of more classes, or give labels"
-    if gain < _MORE_TOLD * most:
-        return "that is too little gain"
-    if best.answers.strangeness.mean() > now.answers.strangeness.mean():
-        return "that makes the pictures less like those of the training: give labels"
-    return ""

@@ -18,6 +18,7 @@ _CONTRASTS = (0.6, 1.5, 2.2)  # about 128
 _ENDS = ((0.5, 99.5), (5.0, 95.0), (0.5, 95.0), (5.0, 99.5), (0.5, 80.0), (0.5, 50.0), (50.0, 99.5))
 _INK = ((0.5, 20.0), (0.5, 35.0), (5.0, 35.0), (65.0, 99.5), (80.0, 99.5))
 _WHITE = (80.0, 95.0, 99.5)  # percent: a gain takes it to 255
+_BESIDE = " beside "
 
 
 class Look(NamedTuple):
@@ -44,9 +45,14 @@ def apply_table(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def beside(one: Look, other: Look) -> Look:
-    """The look with the first table of each."""
-    name = "{} beside {}".format(one.name.split(" beside ")[0], other.name)
-    return Look(name, np.stack([one.tables[0], other.tables[0]]))
+    """The look of two that have one table each."""
+    return Look(one.name + _BESIDE + other.name, np.concatenate([one.tables, other.tables]))
+
+
+def apart(look: Look) -> List[Look]:
+    """Each table of a look by itself."""
+    names = look.name.split(_BESIDE)
+    return [Look(names[0 if i == 0 else -1], table[np.newaxis]) for i, table in enumerate(look.tables)]
 
 
 def candidates(pixels: np.ndarray) -> List[Look]:

@@ -102,7 +102,8 @@ def _lesson(base: Base, prior: Prior, labels: Tuple[str, ...], examples: Dict[st
 def _choose(lesson: _Lesson) -> Tuple[_Candidate, float]:
     """The weights and offset that serve known and taught classes best, within what they may cost the known ones."""
     is_new = lesson.targets >= lesson.own
-    old_weights = _OLD_WEIGHTS if not is_new.all() else (0.0,)
+    # Beside new classes, lighter corrections leave these their room; alone, the heaviest serve best
+    old_weights = (0.0,) if is_new.all() else _OLD_WEIGHTS if is_new.any() else _OLD_WEIGHTS[-1:]
     offsets = _OFFSETS if is_new.any() else np.zeros(1)
     candidates = [_candidate(lesson, old_weight) for old_weight in old_weights]
     judgements = [judge(candidate.scores, lesson.rows, offsets) for candidate in candidates]
