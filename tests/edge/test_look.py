@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
-from glyph_world import KNOWN, known_letters, make_glyph_backbone, on_paper
+from glyph_world import KNOWN, known_letters, on_paper
 
-from edge.fitting import answers_of, fit_look
-from edge.look import apply_table, candidates, identity
+from edge.backbone import features_of
+from edge.base import base_head
+from edge.fitting import Answers, answers_of, fit_look
+from edge.head import scores
+from edge.look import apart, apply_table, beside, candidates, identity
 
 
 @pytest.fixture(scope="module")
-def answer():
-    return answers_of(make_glyph_backbone())
+def answer(backbone):
+    return answers_of(backbone)
 
 
 def _fit(pixels, targets, answer, present=None):
@@ -113,3 +116,53 @@ def test_pictures_as_in_training_are_ordinary_and_inverted_ones_are_strange(answ
     pixels, _ = known_letters(6, seed=8)
     assert np.median(answer(pixels).strangeness) < 2
     assert np.median(answer(255 - pixels).strangeness) > 10
+
+
+def test_ink_on_paper_in_uneven_light_is_read(answer):
+    pixels, targets = known_letters(6, seed=7)
+    fall = np.linspace(1.25, 0.75, pixels.shape[2])[np.newaxis, np.newaxis, :, np.newaxis]
+    paper = np.clip(on_paper(pixels, 1) * fall, 0, 255).astype(np.uint8)
+    choice = _fit(paper[::2], None, answer)
+    assert choice.changed
+    assert _accuracy(paper, targets, choice.look, answer) > 0.9
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_pictures_of_two_looks_get_a_table_each_and_each_is_seen_through_its_own(backbone, answer, labelled):
+    pixels, targets = known_letters(6, seed=7)
+    both, names = np.concatenate([pixels, on_paper(pixels, 1)]), np.concatenate([targets, targets])
+    choice = _fit(both[::3], names[::3] if labelled else None, answer)
+    assert choice.changed and len(choice.look.tables) == 2
+    assert choice.look.name.startswith("identity beside ")
+    head = base_head(backbone.base, KNOWN)
+    said = scores(head, features_of(backbone, both, choice.look)).argmax(axis=1)
+    assert (said == names)[: len(pixels)].mean() > 0.9 and (said == names)[len(pixels) :].mean() > 0.9
+
+
+def test_pictures_of_one_look_get_no_second_table(answer):
+    pixels, targets = known_letters(6, seed=7)
+    for shown in (pixels, on_paper(pixels, 1)):
+        for labels in (targets, None):
+            assert len(_fit(shown, labels, answer).look.tables) == 1
+
+
+def test_the_tables_of_a_look_side_by_side_come_apart_again():
+    one, other = candidates(np.full((2, 6, 5, 1), 9, np.uint8))[:2]
+    for look, found in zip((one, other), apart(beside(one, other))):
+        assert found.name == look.name
+        assert (found.tables == look.tables).all()
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_where_labels_prove_too_little_the_pictures_decide_unless_the_labels_speak_against_it(agrees):
+    classes, said = np.repeat(np.arange(4), 5), np.repeat(np.arange(4), 5)
+    pixels = np.full((20, 2, 2, 1), 100, np.uint8)
+
+    def surer_of_dim_ones(seen):
+        sure = 0.85 if seen.max() < 100 else 0.75
+        found = np.full((20, 4), (1 - sure) / 3)
+        found[np.arange(20), said] = sure
+        return Answers(found, np.ones(20))
+
+    choice = _fit(pixels, classes if agrees else (classes + 1) % 4, surer_of_dim_ones)
+    assert choice.changed == agrees
