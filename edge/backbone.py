@@ -8,8 +8,9 @@ import numpy as np
 from edge.base import Base, encode, read_base
 from edge.contract.spec import ModelSpec
 from edge.engine import Engine, run_in_batches
-from edge.look import Look, apply_look
-from edge.prior import Prior, make_prior
+from edge.head import even
+from edge.look import Look, apply_table
+from edge.prior import Prior, leverage, make_prior
 from edge.release import Release
 
 
@@ -35,11 +36,27 @@ def backbone_key(model_sha256: str, step: np.ndarray) -> str:
     return hashlib.sha256(model_sha256.encode("ascii") + step.tobytes()).hexdigest()
 
 
-def features_of(backbone: Backbone, pixels: np.ndarray) -> np.ndarray:
-    """pixels: (N, height, width, channels) uint8 as the look gives them, N above 0. Returns (N, D) float32."""
-    return run_in_batches(backbone.engine, pixels)[0]
+def features_of(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
+    """pixels: (N, height, width, channels) uint8 before the look, N above 0. Returns (N, D) float32.
+
+    Of two tables, each picture is seen through the one that makes it less strange.
+    """
+    seen = [run_in_batches(backbone.engine, apply_table(pixels, table))[0] for table in look.tables]
+    if len(seen) == 1:
+        return seen[0]
+    swap = strangeness(backbone, seen[1]) < strangeness(backbone, seen[0])
+    return np.where(swap[:, np.newaxis], seen[1], seen[0])
+
+
+def strangeness(backbone: Backbone, features: np.ndarray) -> np.ndarray:
+    """features: (N, D) float32. Returns (N,): leverage, in units of the held-out pictures' median.
+
+    It knows nothing of what was taught, so that what a picture is seen through never changes by a lesson.
+    """
+    rows = np.concatenate([even(features), np.ones((len(features), 1), np.float32)], axis=1)
+    return leverage(backbone.prior.inverse, rows) / np.median(backbone.prior.leverage)
 
 
 def codes_of(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
     """pixels: (N, height, width, channels) uint8 before the look, N above 0. Returns (N, D) int8."""
-    return encode(features_of(backbone, apply_look(pixels, look.table)), backbone.base.step)
+    return encode(features_of(backbone, pixels, look), backbone.base.step)

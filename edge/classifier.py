@@ -7,7 +7,7 @@ import numpy as np
 from edge.backbone import Backbone, features_of, open_backbone
 from edge.contract.results import Prediction
 from edge.head import even, probabilities
-from edge.look import apply_look, identity
+from edge.look import identity
 from edge.preprocess import prepare
 from edge.recall import Recalled, recall
 from edge.release import Release
@@ -30,9 +30,9 @@ class Classifier:
     def classify(self, frame: np.ndarray) -> Prediction:
         """frame: (H, W, 3) uint8 BGR or (H, W) uint8 grey. Raises InputError for another array."""
         started = time.perf_counter()
-        pixels = apply_look(prepare(frame, self._backbone.spec)[np.newaxis], self._look.table)
+        pixels = prepare(frame, self._backbone.spec)[np.newaxis]
         prepared = time.perf_counter()
-        features, _ = self._backbone.engine.run(pixels)
+        features = features_of(self._backbone, pixels, self._look)
         found = probabilities(self._head, features)[0]
         top = tuple((self.labels[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:5])
         unknown = bool(unlikeness(self._unlikeness, even(features))[0] > self._threshold)
@@ -41,7 +41,7 @@ class Classifier:
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """pixels: (N, height, width, channels) uint8 as `prepare` gives them, N above 0. Returns (N, C) float32."""
-        return probabilities(self._head, features_of(self._backbone, apply_look(pixels, self._look.table)))
+        return probabilities(self._head, features_of(self._backbone, pixels, self._look))
 
 
 def open_classifier(

@@ -7,6 +7,7 @@ from edge.backbone import Backbone
 from edge.contract.errors import FormatError, InputError
 from edge.learned_file import learned_bytes, parse_learned
 from edge.lessons import Learned, examples_of, learned
+from edge.look import look_sizes
 from edge.preprocess import decode_bytes
 from edge.store import Store, WholeExample
 
@@ -42,7 +43,9 @@ def import_learned(backbone: Backbone, store: Store, data: bytes) -> ImportRepor
             new.append(example)
     own = {row.backbone for row in store.looks()}
     looks = [look for look in found.looks if look.backbone not in own]
-    if any(look.backbone == backbone.key and len(look.table) != 256 * backbone.spec.channels for look in looks):
+    if any(
+        look.backbone == backbone.key and len(look.table) not in look_sizes(backbone.spec.channels) for look in looks
+    ):
         raise _bad("a look of another number of channels", str(backbone.spec.channels))
     ids = store.add_whole(new, looks) if new or looks else []
     names = tuple(look.name for look in looks)

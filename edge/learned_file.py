@@ -19,7 +19,7 @@ MAX_BYTES = 1 << 29
 _MAGIC = b"EWLEARN1"
 _HEAD = struct.Struct(">8s32sI")  # magic, sha256 of all that follows it, bytes of the index
 _MAX_CODES, _MAX_PICTURE, _MAX_SIDE = 8192, 1 << 25, 4096
-_LOOK_BYTES = (256, 768)
+_LOOK_BYTES = (256, 512, 768, 1536)
 _MAX_TEXT = 1024
 _PNG = struct.Struct(">8s8xII")  # signature, length and name of the first chunk, width, height
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -116,7 +116,7 @@ def _look(fields: Any, contents: _Contents) -> LookRow:
     backbone, name, why, taken, size = _list(fields, 5)
     table = contents.take(size, max(_LOOK_BYTES))
     if len(table) not in _LOOK_BYTES:
-        raise _bad("a look of {} bytes".format(len(table)), "256 for each of 1 or 3 channels")
+        raise _bad("a look of {} bytes".format(len(table)), "one or two tables of 256 for each of 1 or 3 channels")
     return LookRow(
         0, 0, _text(backbone, _SHA256), _printable(name), table, why=_printable(why), taken=_text(taken, _TIME)
     )

@@ -9,18 +9,15 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
-from edge.backbone import Backbone, codes_of, features_of
-from edge.base import base_head
+from edge.backbone import Backbone, codes_of
 from edge.contract.errors import InputError
 from edge.contract.labels import check_label
-from edge.head import probabilities
-from edge.look import Answers, LookChoice, fit_look
+from edge.fitting import LookChoice, answers_of, fit_look
 from edge.pictures import Picture
 from edge.preprocess import prepare
 from edge.recall import key_of, look_in_force, recall
 from edge.solve import Verdict
 from edge.store import ExampleRow, Key, NewExample, Store
-from edge.strange import familiar, strangeness
 
 _MOST_FITTED = 200  # pictures that a look is judged by, spread evenly over those given
 
@@ -128,16 +125,9 @@ def fit(
     pixels = _prepared(backbone, [pictures[i] for i in spread])
     if targets is not None:
         targets = targets[spread]
-    head = base_head(backbone.base, backbone.labels)
-    known = familiar(backbone.base)
-
-    def answer(seen: np.ndarray) -> Answers:
-        features = features_of(backbone, seen)
-        return Answers(probabilities(head, features), strangeness(known, features))
-
-    choice = fit_look(pixels, targets, answer, look_in_force(backbone, store), progress)
+    choice = fit_look(pixels, targets, answers_of(backbone), look_in_force(backbone, store), progress)
     if choice.changed:
-        store.add_look(backbone.key, choice.look.name, choice.look.table.tobytes(), choice.why, utc(now_s))
+        store.add_look(backbone.key, choice.look.name, choice.look.tables.tobytes(), choice.why, utc(now_s))
     return FitReport(choice, len(pixels), learned(backbone, store))
 
 

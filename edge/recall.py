@@ -9,7 +9,7 @@ import numpy as np
 from edge.backbone import Backbone, codes_of
 from edge.contract.errors import FormatError, InputError
 from edge.head import Head
-from edge.look import Look, identity
+from edge.look import Look, identity, look_sizes
 from edge.preprocess import decode_bytes, prepare
 from edge.solve import Verdict, solve
 from edge.store import Key, Store
@@ -44,23 +44,23 @@ def look_in_force(backbone: Backbone, store: Store) -> Look:
     channels = backbone.spec.channels
     if row is None:
         return identity(channels)
-    if len(row.table) != 256 * channels:
+    if len(row.table) not in look_sizes(channels):
         raise FormatError(
             "the look {} of {} bytes".format(row.name, len(row.table)),
-            "{} bytes".format(256 * channels),
+            "{} or {} bytes".format(*look_sizes(channels)),
             "undo it with `edgewise forget --look`",
         )
-    return Look(row.name, np.frombuffer(row.table, np.uint8).reshape(256, channels))
+    return Look(row.name, np.frombuffer(row.table, np.uint8).reshape(-1, 256, channels))
 
 
 def key_of(backbone: Backbone, look: Look) -> Key:
-    return Key(backbone.key, hashlib.sha256(look.table.tobytes()).hexdigest())
+    return Key(backbone.key, hashlib.sha256(look.tables.tobytes()).hexdigest())
 
 
 def key_under(store: Store, backbone_key: str, channels: int) -> Key:
     """What codes depend on for a backbone that is not loaded: its key and the look that is in force for it."""
     row = store.look(backbone_key)
-    table = identity(channels).table.tobytes() if row is None else row.table
+    table = identity(channels).tables.tobytes() if row is None else row.table
     return Key(backbone_key, hashlib.sha256(table).hexdigest())
 
 

@@ -15,7 +15,7 @@ from edge.prior import Prior
 from edge.ridge import Fit, Known, known, learn, leave_one_out, leave_one_out_of_class
 from edge.unknown import Unlikeness, make_unlikeness
 
-_OLD_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of an example of a known class, whose own pictures weigh 1 together
+_OLD_WEIGHTS = (0.003, 0.01, 0.03, 0.06)  # of an example of a known class, whose own pictures weigh 1 together
 _OFFSETS = np.linspace(-0.2, 1.0, 121)  # of new classes' scores, which few examples leave too low
 
 
@@ -102,7 +102,8 @@ def _lesson(base: Base, prior: Prior, labels: Tuple[str, ...], examples: Dict[st
 def _choose(lesson: _Lesson) -> Tuple[_Candidate, float]:
     """The weights and offset that serve known and taught classes best, within what they may cost the known ones."""
     is_new = lesson.targets >= lesson.own
-    old_weights = _OLD_WEIGHTS if not is_new.all() else (0.0,)
+    # Beside new classes, lighter corrections leave these their room; alone, the heaviest serve best
+    old_weights = (0.0,) if is_new.all() else _OLD_WEIGHTS if is_new.any() else _OLD_WEIGHTS[-1:]
     offsets = _OFFSETS if is_new.any() else np.zeros(1)
     candidates = [_candidate(lesson, old_weight) for old_weight in old_weights]
     judgements = [judge(candidate.scores, lesson.rows, offsets) for candidate in candidates]

@@ -48,7 +48,7 @@ class LookRow(NamedTuple):
     lesson: int
     backbone: str
     name: str
-    table: bytes  # (256, channels) uint8
+    table: bytes  # (1 or 2, 256, channels) uint8
     why: str
     taken: str
 

@@ -30,7 +30,7 @@ DESK = {
     "service": ["target", "source", "remove"],
     "logs": ["target", "follow", "lines"],
     "doctor": ["target"],
-    "bench": ["name", "runs", "data", "quick", "out", "python36"],
+    "bench": ["name", "runs", "data", "only", "quick", "out", "python36"],
     "demo": ["out", "seed"],
 }
 BOARD = {

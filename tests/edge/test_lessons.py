@@ -205,6 +205,19 @@ def test_a_fitted_look_is_used_by_the_classifier_and_undone(backbone, store):
     assert recall(backbone, store).look.name == "identity"
 
 
+def test_a_look_of_two_tables_outlives_the_store_and_each_picture_is_taught_through_its_own(backbone, store):
+    pixels, targets = known_letters(6, seed=9)
+    report = _fit(backbone, store, np.concatenate([pixels[::3], on_paper(pixels, 1)[::3]]))
+    assert report.choice.changed
+    look = recall(backbone, store).look
+    assert look.name == report.choice.look.name
+    assert (look.tables == report.choice.look.tables).all() and len(look.tables) == 2
+    classifier = Classifier(backbone, recall(backbone, store))
+    for shown in (pixels, on_paper(pixels, 1)):
+        said = [classifier.classify(image).label for image in shown]
+        assert np.mean([label == KNOWN[target] for label, target in zip(said, targets)]) > 0.9
+
+
 def test_a_look_without_proof_changes_nothing(backbone, store):
     report = _fit(backbone, store, on_paper(draw("A", 4, 7), 1))
     assert not report.choice.changed and report.choice.why
