@@ -1,0 +1,66 @@
+"""The deep/ folder of a run: what a board needs to retrain the network's last blocks, without torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.base import SAMPLE_BYTES, SAMPLE_ROWS, spread
+from edge.contract.errors import GateError, InputError
+from edge.contract.spec import ModelSpec
+from edge.deep import BODY, REPLAY, STEP, TAIL, Deep, Replay
+from edge.engine import Engine, run_in_batches
+from quantize.emit import emit_body
+from quantize.integers import Integers
+from quantize.reference import layer_codes
+from quantize.step import emit_step, emit_tail
+from quantize.tail import find_tail, flat
+from train.data import Pictures
+
+_TRAIN_BYTES, _HELD_OUT_BYTES = 12 << 20, 4 << 20  # of latents: of training pictures, of each held-out sample
+_CHECKED = 16  # pictures whose latents are compared with the integer reference
+
+
+def write_deep(folder: Path, integers: Integers, spec: ModelSpec, parts: Sequence[Pictures], seed: int) -> None:
+    """Writes FOLDER/deep, of FOLDER/model.u8.onnx's integers.
+
+    parts: training pictures, those that choices rest on, and those to report on. Raises InputError for a network without
+    last blocks that a board could retrain, GateError if the body gives other codes than the integer reference.
+    """
+    tail = find_tail(integers, spec)
+    (folder / BODY).parent.mkdir()
+    emit_body(integers, spec, tail.cut, tail.shape, folder / BODY)
+    emit_tail(tail, folder / TAIL)
+    emit_step(tail, folder / STEP)
+    deep = Deep(str(folder), "", "", spec)
+    _require_exact(deep, integers, tail.cut, parts[0].pixels[:_CHECKED])
+    size = int(np.prod(tail.shape))
+    if min(_TRAIN_BYTES, _HELD_OUT_BYTES) // size < spec.classes:
+        raise InputError(
+            f"{spec.classes} classes with {size} bytes of latents a picture",
+            f"one picture of each in {_HELD_OUT_BYTES >> 20} MiB",
+            "leave out --deeper",
+        )
+    held_out = min(_HELD_OUT_BYTES // size, SAMPLE_BYTES // spec.features, SAMPLE_ROWS * spec.classes)
+    chosen = [
+        spread(part.targets, spec.classes, most, seed)
+        for part, most in zip(parts, (_TRAIN_BYTES // size, held_out, held_out), strict=True)
+    ]
+    arrays: list[NDArray[np.generic]] = [flat(tail)]
+    for part, rows in zip(parts, chosen, strict=True):
+        arrays += [deep.latents(part.pixels[rows]), part.targets[rows].astype(np.int64)]
+    reported = parts[2].pixels[chosen[2]]
+    answers = run_in_batches(Engine(str(folder / "model.u8.onnx")), reported)[1].argmax(1).astype(np.int64)
+    np.savez(folder / REPLAY, **Replay(*arrays, report_answers=answers)._asdict())
+
+
+def _require_exact(deep: Deep, integers: Integers, cut: str, pixels: NDArray[np.uint8]) -> None:
+    expected = dict(layer_codes(integers, pixels))[cut].numpy() + 128
+    differing = int((deep.latents(pixels) != expected).any((1, 2, 3)).sum())
+    if differing:
+        raise GateError(
+            f"the body's codes at {cut} differ from the reference on {differing} of {len(pixels)} pictures",
+            "the same bits",
+            "report this, with the run folder",
+        )
