@@ -1,12 +1,14 @@
 """The frozen part of a release on this board: pixels -> features -> codes. Learning never changes it."""
 
 import hashlib
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from edge.base import Base, encode, read_base
+from edge.base import Base, encode, parse_base, read_base
+from edge.contract.errors import FormatError
 from edge.contract.spec import ModelSpec
+from edge.deep import Deep, TunedEngine, open_deep
 from edge.engine import Engine, run_in_batches
 from edge.look import Look, apply_look
 from edge.prior import Prior, make_prior
@@ -20,6 +22,7 @@ class Backbone(NamedTuple):
     base: Base
     prior: Prior  # of the base
     key: str  # see backbone_key
+    deep: Optional[Deep] = None  # what the deeper pass needs, if the release has it
 
 
 def open_backbone(release: Release, threads: int = 1) -> Backbone:
@@ -27,7 +30,20 @@ def open_backbone(release: Release, threads: int = 1) -> Backbone:
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
     key = backbone_key(release.backbone(), base.step)
-    return Backbone(release.labels, spec, Engine(release.file("model.u8.onnx"), threads), base, make_prior(base), key)
+    engine = Engine(release.file("model.u8.onnx"), threads)
+    return Backbone(release.labels, spec, engine, base, make_prior(base), key, open_deep(release, threads))
+
+
+def retrained(backbone: Backbone, key: str, weights: bytes, base: bytes) -> Backbone:
+    """The network as a deeper pass left it. Raises FormatError for weights or a base that do not fit."""
+    deep = backbone.deep
+    values = np.frombuffer(weights, np.float32)
+    if deep is None or len(values) != deep.weight_count:
+        raise FormatError(
+            "a deeper pass of {} weights".format(len(values)), "those of the release", "drop it with `forget --deeper`"
+        )
+    made = parse_base(base, "the deeper pass", backbone.spec)
+    return Backbone(backbone.labels, backbone.spec, TunedEngine(deep, values), made, make_prior(made), key, deep)
 
 
 def backbone_key(model_sha256: str, step: np.ndarray) -> str:

@@ -175,17 +175,27 @@ def write_base(path: str, base: Base) -> None:
 
 def read_base(path: str, spec: ModelSpec) -> Base:
     """The Base in the head.npz at `path`, for a model of `spec`. Raises FormatError on anything unexpected."""
-    if not zipfile.is_zipfile(path):
-        raise _bad(path, "missing or no zip file", "a head.npz that edgewise wrote")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise _bad(path, str(error.strerror), "a head.npz that edgewise wrote") from None
+    return parse_base(data, path, spec)
+
+
+def parse_base(data: bytes, name: str, spec: ModelSpec) -> Base:
+    """As read_base, of a head.npz's content; `name` is what an error calls it."""
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise _bad(name, "no zip file", "a head.npz that edgewise wrote")
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = {each: file[each] for each in file.files}
     except Exception as error:  # noqa: BLE001  numpy and zipfile raise a dozen kinds for a damaged file
-        raise _bad(path, str(error).split("\n")[0], "a head.npz that edgewise wrote") from None
+        raise _bad(name, str(error).split("\n")[0], "a head.npz that edgewise wrote") from None
     if set(arrays) != set(Base._fields):
-        raise _bad(path, "it holds " + ", ".join(sorted(arrays)), ", ".join(Base._fields))
+        raise _bad(name, "it holds " + ", ".join(sorted(arrays)), ", ".join(Base._fields))
     base = Base(**arrays)
-    _check(path, base, spec.features, spec.classes)
+    _check(name, base, spec.features, spec.classes)
     return base
 
 

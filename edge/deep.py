@@ -43,6 +43,7 @@ class Deep:
         self.key = key
         self.body_key = body_key
         self.spec = spec
+        self.retrained: Any = None  # the network of the pass last in force, which takes a while to open
         self._folder = folder
         self._threads = threads
         self._body: Any = None
@@ -67,6 +68,20 @@ class Deep:
         ]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
+    @property
+    def weight_count(self) -> int:
+        return self._opened_tail().get_inputs()[0].shape[0]
+
+    @property
+    def latent_count(self) -> int:
+        """Codes of one picture."""
+        return int(np.prod(self._opened_tail().get_inputs()[1].shape[1:]))
+
+    def shaped(self, codes: np.ndarray) -> np.ndarray:
+        """codes: (N, latent_count) of any type of one byte. Returns them as latents, (N, C, H, W) uint8."""
+        return codes.view(np.uint8).reshape([-1] + self._opened_tail().get_inputs()[1].shape[1:])
+
+    @property
     def slots(self) -> int:
         """Columns of the tail's classifier: the release's classes, then spare ones."""
         return self._opened_tail().get_outputs()[1].shape[1]
@@ -91,7 +106,7 @@ class Deep:
         good = replay.weights.dtype == np.float32 and replay.weights.ndim == 1
         for latents, targets in (replay[1:3], replay[3:5], replay[5:7]):
             good = good and latents.dtype == np.uint8 and latents.ndim == 4 and len(latents) == len(targets) > 0
-            good = good and targets.dtype == np.int64 and 0 <= targets.min() and targets.max() < self.spec.classes
+            good = good and targets.dtype == np.int64 and targets.min() >= 0 and targets.max() < self.spec.classes
         if not good or len(replay.report_answers) != len(replay.report_targets):
             raise _bad("{} holds other arrays".format(path))
         return replay
@@ -103,6 +118,10 @@ class TunedEngine:
     def __init__(self, deep: Deep, weights: np.ndarray) -> None:
         self._deep = deep
         self._weights = weights
+
+    def features(self, latents: np.ndarray) -> np.ndarray:
+        """latents: (N, C, H, W) uint8, N above 0. Returns (N, D) float32."""
+        return self._deep.answers(self._weights, latents)[0]
 
     def run(self, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """As Engine.run; the logits have spare columns behind those of the release's classes."""

@@ -13,13 +13,13 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Tuple
 import numpy as np
 
 from edge.backbone import Backbone
-from edge.base import Base, Rows, encode, evened_rows, make_base
-from edge.contract.errors import InputError
+from edge.base import Base, Rows, encode, make_base
+from edge.contract.errors import GateError, InputError
 from edge.deep import STEP, Deep, Replay
-from edge.head import Head, scores, softmax
+from edge.head import scores, softmax
 from edge.judge import mean_of_classes
 from edge.prior import make_prior
-from edge.solve import Solved, solve
+from edge.solve import SEEN, Solved, solve
 
 STEPS = 50
 FOLDS = 3  # of the examples: each is judged by a pass that has not seen it
@@ -65,7 +65,9 @@ def deepen(backbone: Backbone, deep: Deep, latents: Dict[str, np.ndarray], progr
         kept = {label: rows[np.arange(len(rows)) % FOLDS != fold] for label, rows in latents.items()}
         left = {label: rows[np.arange(len(rows)) % FOLDS == fold] for label, rows in latents.items()}
         alone.append(_right(deep, old, _taught(backbone, deep, old, kept), left))
-        tuned = _tuned(backbone, deep, replay, kept, lambda s, f=fold: progress("left out", f * STEPS + s, FOLDS * STEPS))
+        tuned = _tuned(
+            backbone, deep, replay, kept, lambda s, f=fold: progress("left out", f * STEPS + s, FOLDS * STEPS)
+        )
         after.append(_right(deep, tuned, _taught(backbone, deep, tuned, kept), left))
     left_out = _mean(alone), _mean(after)
     tuned = _tuned(backbone, deep, replay, latents, lambda s: progress("pass", s, STEPS))
@@ -88,7 +90,7 @@ def train(
     latents: (n, C, H, W) uint8 of the examples, targets: (n,) below classes, the known ones and those taught.
     """
     session = deep.open(STEP)
-    batch, slots = [each.shape for each in session.get_inputs() if each.name == "wanted"][0]
+    batch, slots = next(each.shape for each in session.get_inputs() if each.name == "wanted")
     random = np.random.RandomState(0)
     examples = int(batch * _SHARE)
     own, base = _shuffled(len(targets), random), _shuffled(len(replay.train_targets), random)
@@ -116,15 +118,21 @@ def train(
 def tuned_base(deep: Deep, replay: Replay, weights: np.ndarray) -> Base:
     """The base over the features that the tail gives with `weights`, from the replayed latents.
 
-    Its own classifier is the tail's; what is reported as before is still what the release's network says.
+    Its own classifier is the tail's; what is reported as before is still what the release's network says. Raises
+    GateError if the features came to nothing.
     """
     classes, rows = deep.spec.classes, []
     for latents, targets in (replay[1:3], replay[3:5], replay[5:7]):
-        rows.append(Rows(deep.answers(weights, latents)[0], targets))
+        found = deep.answers(weights, latents)[0]
+        if not np.isfinite(found).all() or not found.any():
+            raise GateError("the deeper pass diverged", "features", "nothing is changed; teach more, or leave it so")
+        rows.append(Rows(found, targets))
     features = rows[0].features.shape[1]
-    slots = deep.slots()
+    slots = deep.slots
     own = weights[-slots * (features + 1) :]
-    made = make_base(*rows, weights=own[: classes * features].reshape(classes, features).T, bias=own[-slots:][:classes], seed=0)
+    made = make_base(
+        *rows, weights=own[: classes * features].reshape(classes, features).T, bias=own[-slots:][:classes], seed=0
+    )
     return made._replace(report_answers=replay.report_answers)
 
 
@@ -142,8 +150,9 @@ def _taught(backbone: Backbone, deep: Deep, network: _Network, latents: Dict[str
     """The head that the examples give over the network's features."""
     base = network.base
     codes = {label: encode(deep.answers(network.weights, rows)[0], base.step) for label, rows in latents.items()}
-    prior = backbone.prior if base is backbone.base else make_prior(base)
-    return solve(base, prior, backbone.labels, codes)
+    if base is backbone.base:
+        return solve(base, backbone.prior, backbone.labels, codes)
+    return solve(base, make_prior(base), backbone.labels, codes, least_offset=SEEN)
 
 
 def _right(deep: Deep, network: _Network, solved: Solved, left: Dict[str, np.ndarray]) -> Dict[str, List[bool]]:
@@ -198,6 +207,6 @@ def _check(backbone: Backbone, deep: Deep, replay: Replay, latents: Dict[str, np
             raise InputError(
                 "{} examples of {}".format(len(rows), label), "at least {}".format(FOLDS), "teach more of it"
             )
-    new, spare = len(set(latents) - set(backbone.labels)), deep.slots() - deep.spec.classes
+    new, spare = len(set(latents) - set(backbone.labels)), deep.slots - deep.spec.classes
     if new > spare:
         raise InputError("{} new labels".format(new), "at most {} for the deeper pass".format(spare), "forget some")

@@ -66,7 +66,8 @@ class Certified:
 def file_claims(certified: Certified, left_out: frozenset[str]) -> list[Claim]:
     """Of every file its hash; none is missing but those `left_out`, and none is there that the report does not name."""
     certain: dict[str, str] = certified.report["files"]
-    present = {path.name for path in certified.folder.iterdir()} - {REPORT}
+    files = (path.relative_to(certified.folder) for path in certified.folder.rglob("*") if path.is_file())
+    present = {path.as_posix() for path in files} - {REPORT}
     claims = [_equal("ready", certified.report["ready"], True)]
     claims.append(_equal("labels", len(certified.labels), certified.spec.classes))
     for name in sorted({*certain, *present}):

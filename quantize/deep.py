@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,8 @@ _CHECKED = 16  # pictures whose latents are compared with the integer reference
 def write_deep(folder: Path, integers: Integers, spec: ModelSpec, parts: Sequence[Pictures], seed: int) -> None:
     """Writes FOLDER/deep, of FOLDER/model.u8.onnx's integers.
 
-    parts: training pictures, those that choices rest on, and those to report on. Raises InputError for a network without
-    last blocks that a board could retrain, GateError if the body gives other codes than the integer reference.
+    parts: training pictures, those that choices rest on, and those to report on. Raises InputError for a network
+    without last blocks that a board could retrain, GateError if the body gives other codes than the integer reference.
     """
     tail = find_tail(integers, spec)
     (folder / BODY).parent.mkdir()
@@ -47,12 +48,13 @@ def write_deep(folder: Path, integers: Integers, spec: ModelSpec, parts: Sequenc
         spread(part.targets, spec.classes, most, seed)
         for part, most in zip(parts, (_TRAIN_BYTES // size, held_out, held_out), strict=True)
     ]
-    arrays: list[NDArray[np.generic]] = [flat(tail)]
+    arrays: list[NDArray[Any]] = []
     for part, rows in zip(parts, chosen, strict=True):
         arrays += [deep.latents(part.pixels[rows]), part.targets[rows].astype(np.int64)]
     reported = parts[2].pixels[chosen[2]]
     answers = run_in_batches(Engine(str(folder / "model.u8.onnx")), reported)[1].argmax(1).astype(np.int64)
-    np.savez(folder / REPLAY, **Replay(*arrays, report_answers=answers)._asdict())
+    values = [flat(tail), *arrays, answers]
+    np.savez(folder / REPLAY, **dict(zip(Replay._fields, values, strict=True)))
 
 
 def _require_exact(deep: Deep, integers: Integers, cut: str, pixels: NDArray[np.uint8]) -> None:

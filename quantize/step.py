@@ -1,8 +1,8 @@
 """A step of training as a plain ONNX graph: forward, backward and update in operators that stock onnxruntime runs.
 
-Reverse-mode differentiation over the layers of a tail, written out node by node, so that a board needs neither torch nor
-onnxruntime's deprecated training packages. The convolution's two gradients are convolutions too (Goodfellow et al. 2016,
-9.5). Opset 13 and IR 7, as the model files.
+Reverse-mode differentiation over the layers of a tail, written out node by node, so that a board needs neither torch
+nor onnxruntime's deprecated training packages. A convolution's two gradients are convolutions too (Goodfellow et al.
+2016, 9.5). Opset 13 and IR 7, as the model files.
 """
 
 from pathlib import Path
@@ -33,8 +33,9 @@ def emit_tail(tail: Tail, path: Path) -> None:
 def emit_step(tail: Tail, path: Path) -> None:
     """Writes one step of momentum SGD on the cross-entropy with wanted probabilities, for tail.batch pictures.
 
-    weights and momentum (P,), latents (batch, C, H, W) uint8, wanted (batch, slots) of rows that sum to 1, mask (slots,)
-    that is added to the logits, rate () -> loss (), weights_after (P,), momentum_after (P,); all others float32.
+    weights and momentum (P,), latents (batch, C, H, W) uint8, wanted (batch, slots) of rows that sum to 1, mask
+    (slots,) that is added to the logits, rate () -> loss (), weights_after (P,), momentum_after (P,); but for the
+    latents all float32.
     """
     writer = _Writer(tail)
     writer.forward()
@@ -72,7 +73,9 @@ class _Writer:
             else:
                 total = self.graph.combine(layer, sources, layer.name + ".sum")
             self._node("Clip", [total, *self._range(layer)], layer.name)
-        self._node("Flatten", [self._node("GlobalAveragePool", [self.tail.layers[-1].name], "pool")], "features", axis=1)
+        self._node(
+            "Flatten", [self._node("GlobalAveragePool", [self.tail.layers[-1].name], "pool")], "features", axis=1
+        )
         self._node("Gemm", ["features", "classifier.weight", "classifier.bias"], "logits", transB=1)
 
     def backward(self) -> None:
@@ -167,7 +170,11 @@ class _Writer:
             for parameter in parameters(self.tail)
         ]
         gradient = node("Concat", parts, "gradient", axis=0)
-        length = node("Div", [node("ReduceL2", [gradient], "norm", keepdims=0), constant("longest", np.float32(LONGEST))], "length")
+        length = node(
+            "Div",
+            [node("ReduceL2", [gradient], "norm", keepdims=0), constant("longest", np.float32(LONGEST))],
+            "length",
+        )
         length = node("Max", [length, constant("one", np.float32(1))], "excess")
         kept = node("Mul", ["momentum", constant("friction", np.float32(MOMENTUM))], "kept")
         node("Add", [kept, node("Div", [gradient, length], "shortened")], "momentum_after")

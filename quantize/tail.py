@@ -63,14 +63,16 @@ def find_tail(integers: Integers, spec: ModelSpec) -> Tail:
         affordable = 0 < cost <= min(_MOST_ADDS, _MOST_SHARE * sum(adds))
         if len(read) == 1 and affordable and all(_trainable(layer, read) for layer in layers):
             (cut,) = read
-            shape = shapes.get(cut, ())
-            if 0 < np.prod(shape) <= _MOST_LATENT_BYTES and cut == integers.layers[start - 1].name:
+            if cut == integers.layers[start - 1].name and np.prod(shapes[cut]) <= _MOST_LATENT_BYTES:
+                channels, height, width = shapes[cut]
                 few, many = _BATCHES
                 batch = min(many, max(few, _STEP_ADDS // cost))
                 pixels = int(np.prod(shapes[layers[-1].name][1:]))
                 scales = {name: integers.scales[name] for name in (layer.name for layer in layers)}
                 scale = integers.scales[cut]
-                return Tail(cut, scale, shape, pixels, layers, scales, integers.weight, integers.bias, batch)
+                return Tail(
+                    cut, scale, (channels, height, width), pixels, layers, scales, integers.weight, integers.bias, batch
+                )
     raise InputError(
         f"no last blocks of {spec.network} that a board could retrain",
         f"convolutions and additions behind one tensor, of at most {_MOST_ADDS:,} multiply-adds a picture",
@@ -124,4 +126,3 @@ def _trainable(layer: IntegerLayer, first: set[str]) -> bool:
 
 def _multiply_adds(layer: IntegerLayer, shapes: dict[str, tuple[int, ...]]) -> int:
     return int(np.prod(shapes[layer.name][1:])) * layer.weight.size if isinstance(layer, IntegerConv) else 0
-
