@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.contest import Outcome, calibration_error, ours, peer, teach
+from bench.deeper import deeper_rows
 from bench.features import load_features
 from bench.learners import PEERS, Fit
 from bench.rows import Row, at_least, at_most, machine, write
@@ -73,6 +74,7 @@ class LearningBench:
         if self.settings.others:
             for orders in (animals(features), [mnist(features)], omniglot(features), [trashnet(features, tuned=True)]):
                 self.group(list(orders), self.settings.others)
+            self.add(*deeper_rows(self.runs, self.data, self.command, self.progress))
         return self.rows
 
     def group(self, orders: list[Task], draws: int) -> None:

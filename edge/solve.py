@@ -111,7 +111,7 @@ def _choose(lesson: _Lesson, least_offset: float) -> Tuple[_Candidate, float]:
     """The weights and offset that serve known and taught classes best, within what they may cost the known ones."""
     is_new = lesson.targets >= lesson.own
     old_weights = _OLD_WEIGHTS if not is_new.all() else (0.0,)
-    offsets = _OFFSETS[_OFFSETS >= least_offset - 1e-9] if is_new.any() else np.zeros(1)
+    offsets = _OFFSETS.clip(min=least_offset) if is_new.any() else np.zeros(1)
     candidates = [_candidate(lesson, old_weight) for old_weight in old_weights]
     judgements = [judge(candidate.scores, lesson.rows, offsets) for candidate in candidates]
     best, at = best_offset(judgements, int(np.bincount(lesson.targets).max()))

@@ -54,7 +54,7 @@ def emit_step(tail: Tail, path: Path) -> None:
 
 
 class _Writer:
-    """The graph in the making. A layer's sum is NAME.sum, and NAME once it is clipped to the range of its codes."""
+    """The graph in the making. A layer's sum is NAME.sum, and NAME.value once it is clipped to the range of its codes."""
 
     def __init__(self, tail: Tail) -> None:
         self.tail, self.graph = tail, Graph()
@@ -65,16 +65,19 @@ class _Writer:
         for parameter in parameters(self.tail):
             self._take(parameter)
         scale, zero = self._constant("cut.scale", self.tail.scale), self._constant("cut.zero", np.uint8(128))
-        self._node("DequantizeLinear", ["latents", scale, zero], self.tail.cut)
+        self._node("DequantizeLinear", ["latents", scale, zero], self.tail.cut + ".value")
         for layer in self.tail.layers:
-            sources = list(layer.sources)
+            sources = [source + ".value" for source in layer.sources]
             if isinstance(layer, IntegerConv):
                 total = self.graph.conv(layer, sources[0], self._weight(layer), layer.name + ".bias")
             else:
                 total = self.graph.combine(layer, sources, layer.name + ".sum")
-            self._node("Clip", [total, *self._range(layer)], layer.name)
+            self._node("Clip", [total, *self._range(layer)], layer.name + ".value")
         self._node(
-            "Flatten", [self._node("GlobalAveragePool", [self.tail.layers[-1].name], "pool")], "features", axis=1
+            "Flatten",
+            [self._node("GlobalAveragePool", [self.tail.layers[-1].name + ".value"], "pool")],
+            "features",
+            axis=1,
         )
         self._node("Gemm", ["features", "classifier.weight", "classifier.bias"], "logits", transB=1)
 
@@ -120,7 +123,7 @@ class _Writer:
         name, geometry, (height, width) = layer.name, layer.geometry, layer.weight.shape[2:]
         turned = [
             self._node("Transpose", [value], f"{name}.{side}.turned", perm=_SWAPPED)
-            for side, value in (("input", layer.sources[0]), ("gradient", gradient))
+            for side, value in (("input", layer.sources[0] + ".value"), ("gradient", gradient))
         ]
         if (height, width) == geometry.stride == (1, 1):  # (O, pixels) @ (pixels, I)
             given, missed = (self._reshape(value, (0, -1), value + ".flat") for value in turned)
