@@ -1,10 +1,12 @@
 """The deep/ folder of a run: what a board needs to retrain the network's last blocks, without torch."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from edge.base import SAMPLE_BYTES, SAMPLE_ROWS, spread
@@ -16,7 +18,7 @@ from quantize.emit import emit_body
 from quantize.integers import Integers
 from quantize.reference import layer_codes
 from quantize.step import emit_step, emit_tail
-from quantize.tail import find_tail, flat
+from quantize.tail import Tail, find_tail, flat
 from train.data import Pictures
 
 _TRAIN_BYTES, _HELD_OUT_BYTES = 12 << 20, 4 << 20  # of latents: of training pictures, of each held-out sample
@@ -30,10 +32,7 @@ def write_deep(folder: Path, integers: Integers, spec: ModelSpec, parts: Sequenc
     without last blocks that a board could retrain, GateError if the body gives other codes than the integer reference.
     """
     tail = find_tail(integers, spec)
-    (folder / BODY).parent.mkdir()
-    emit_body(integers, spec, tail.cut, tail.shape, folder / BODY)
-    emit_tail(tail, folder / TAIL)
-    emit_step(tail, folder / STEP)
+    _emit(tail, integers, spec, folder)
     deep = Deep(str(folder), "", "", spec)
     _require_exact(deep, integers, tail.cut, parts[0].pixels[:_CHECKED])
     size = int(np.prod(tail.shape))
@@ -55,6 +54,25 @@ def write_deep(folder: Path, integers: Integers, spec: ModelSpec, parts: Sequenc
     answers = run_in_batches(Engine(str(folder / "model.u8.onnx")), reported)[1].argmax(1).astype(np.int64)
     values = [flat(tail), *arrays, answers]
     np.savez(folder / REPLAY, **dict(zip(Replay._fields, values, strict=True)))
+
+
+def first_other_file(folder: Path, integers: Integers, spec: ModelSpec) -> str | None:
+    """The first of FOLDER's deep/ files that these integers do not give; the latents, which need pictures, aside."""
+    tail = find_tail(integers, spec)
+    with tempfile.TemporaryDirectory() as scratch:
+        _emit(tail, integers, spec, Path(scratch))
+        for name in (BODY, TAIL, STEP):
+            if onnx.load(str(folder / name)).graph != onnx.load(str(Path(scratch) / name)).graph:
+                return name
+    same = np.array_equal(Deep(str(folder), "", "", spec).replay().weights, flat(tail))
+    return None if same else REPLAY
+
+
+def _emit(tail: Tail, integers: Integers, spec: ModelSpec, folder: Path) -> None:
+    (folder / BODY).parent.mkdir()
+    emit_body(integers, spec, tail.cut, tail.shape, folder / BODY)
+    emit_tail(tail, folder / TAIL)
+    emit_step(tail, folder / STEP)
 
 
 def _require_exact(deep: Deep, integers: Integers, cut: str, pixels: NDArray[np.uint8]) -> None:

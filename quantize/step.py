@@ -54,7 +54,7 @@ def emit_step(tail: Tail, path: Path) -> None:
 
 
 class _Writer:
-    """The graph in the making. A layer's sum is NAME.sum, and NAME.value once it is clipped to the range of its codes."""
+    """The graph in the making. A layer's sum is NAME.sum, and NAME.value once clipped to the range of its codes."""
 
     def __init__(self, tail: Tail) -> None:
         self.tail, self.graph = tail, Graph()

@@ -1,5 +1,6 @@
 """The exported step of training against torch's own differentiation, and where a network is cut."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from edge.contract.errors import GateError, InputError
 from edge.contract.spec import ModelSpec
 from edge.deep import BODY, FILES, REPLAY, STEP, TAIL, Deep
-from quantize.deep import write_deep
+from quantize.deep import first_other_file, write_deep
 from quantize.emit import emit
 from quantize.grid import code_range
 from quantize.integers import IntegerConv, IntegerLayer, Integers
@@ -135,6 +136,10 @@ def test_body_and_tail_together_are_the_network(tmp_path: Path, integers: Intege
     features, logits = deep.answers(deep.replay().weights, latents)
     off = np.abs(features - reference_features(integers, parts[0].pixels)).max()
     assert off < 0.05 * features.max()  # the tail rounds no code
+    assert first_other_file(tmp_path, integers, SPEC) is None
+    assert first_other_file(tmp_path, replace(integers, weight=integers.weight + 1), SPEC) == REPLAY
+    shifted = replace(integers.layers[0], bias=integers.layers[0].bias + 1)
+    assert first_other_file(tmp_path, replace(integers, layers=(shifted, *integers.layers[1:])), SPEC) == BODY
     assert logits.shape == (9, 3 + SPARE) and not logits[:, 3:].any()
     assert (
         deep.replay().train_latents.shape[0] == 9 and float_features(integers, parts[0].pixels).shape == features.shape
