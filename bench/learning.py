@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.contest import Outcome, calibration_error, ours, peer, teach
+from bench.deeper import deeper_rows
 from bench.features import Features, load_features
 from bench.learners import PEERS, Fit
 from bench.paper_looks import paper_rows
@@ -101,6 +102,7 @@ class LearningBench:
             "writers": lambda: self.add(*writer_rows(self.runs, self.data, halves, self.command)),
             "paper": lambda: self.add(*paper_rows(self.runs, self.data, papers, self.command)),
             "photo-looks": lambda: self.look_at_photos(photos),
+            "deeper": lambda: self.add(*deeper_rows(self.runs, self.data, self.command, self.progress)),
         }
 
     @cached_property

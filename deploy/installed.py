@@ -28,6 +28,7 @@ class BoardStatus:
     releases: dict[str, ReleaseStatus]
     trusted: tuple[str, ...]  # ids of the keys
     busy: bool  # an install or a rollback is going on
+    retrained: bool = False  # whether a deeper pass on the board made the network that it runs
 
 
 @dataclass(frozen=True)

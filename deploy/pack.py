@@ -20,6 +20,7 @@ from edge.contract.spec import ModelSpec, parse_spec_text
 RUNTIME = "runtime/edge/"
 REPORT = "report.json"
 FROM_INT8 = tuple(name for name in REQUIRED if not name.startswith(RUNTIME))
+DEEP = "deep"  # the folder of `edgewise quantize --deeper`
 _PIECE_BYTES = 1 << 20
 
 
@@ -98,7 +99,7 @@ def _int8_files(folder: Path) -> dict[str, Path]:
                 "the files of `edgewise quantize` on a data set with labels",
                 "quantize the run so",
             )
-    return files
+    return files | {f"{DEEP}/{path.name}": path for path in sorted((folder / DEEP).glob("*"))}
 
 
 def _runtime_files() -> dict[str, Path]:

@@ -14,7 +14,7 @@ from deploy import installed, keys, several
 from deploy import pack as packing
 from edge.contract.boards import ANY, NAMES
 from edge.contract.errors import UsageError
-from edge.contract.results import Outcome
+from edge.contract.results import RETRAINED, Outcome
 
 Progress = Callable[[str, int, int], None]
 Ask = Callable[[tuple[str, ...], str], bool]  # lines to show, then a question that a person answers
@@ -168,6 +168,7 @@ def status(target: Target) -> Outcome:
     for name, release in found.releases.items():
         lines.append(f"{name}: {release.state}" + (f" ({release.why})" if release.why else ""))
     lines.append(f"trusts: {', '.join(found.trusted)}")
+    lines += [RETRAINED] if found.retrained else []
     return Outcome(tuple(lines), _fields(found))
 
 

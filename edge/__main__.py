@@ -140,8 +140,9 @@ def _add_learning(add, common):
     which.add_argument("--person", help="all that a person taught")
     which.add_argument("--id", type=int, nargs="+", help="examples, by the numbers that `learned` lists")
     which.add_argument("--look", action="store_true", help="the camera's look")
+    which.add_argument("--deeper", action="store_true", help="the deeper pass: the release's network runs again")
     which.add_argument("--noticed", action="store_true", help="all that `run --notice` noticed")
-    which.add_argument("--everything", action="store_true", help="all examples and looks")
+    which.add_argument("--everything", action="store_true", help="all examples, looks and deeper passes")
     learned = add(
         "learned", "List, show, undo, export, import or check what was taught.", epilog=_EXAMPLE.format("learned")
     )
@@ -163,6 +164,7 @@ def _add_learned(parts, common):
     add("undo", "Take the newest lesson back, or go back to an earlier one.", "learned undo 3")(
         "lesson", type=int, nargs="?", help="go back to how it was after this lesson; 0: before the first"
     )
+    add("deepen", "Retrain the network's last blocks on what was taught; kept only if better.", "learned deepen")
     option = add(
         "noticed", "What `run --notice` noticed, the most telling question first.", "learned noticed --out ask/"
     )

@@ -1,12 +1,14 @@
 """The frozen part of a release on this board: pixels -> features -> codes. Learning never changes it."""
 
 import hashlib
-from typing import NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from edge.base import Base, encode, read_base
+from edge.base import Base, encode, parse_base, read_base
+from edge.contract.errors import FormatError
 from edge.contract.spec import ModelSpec
+from edge.deep import Deep, TunedEngine, open_deep
 from edge.engine import Engine, run_in_batches
 from edge.head import even
 from edge.look import Look, apply_table
@@ -21,6 +23,7 @@ class Backbone(NamedTuple):
     base: Base
     prior: Prior  # of the base
     key: str  # see backbone_key
+    deep: Optional[Deep] = None  # what the deeper pass needs, if the release has it
 
 
 def open_backbone(release: Release, threads: int = 1) -> Backbone:
@@ -28,7 +31,20 @@ def open_backbone(release: Release, threads: int = 1) -> Backbone:
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
     key = backbone_key(release.backbone(), base.step)
-    return Backbone(release.labels, spec, Engine(release.file("model.u8.onnx"), threads), base, make_prior(base), key)
+    engine = Engine(release.file("model.u8.onnx"), threads)
+    return Backbone(release.labels, spec, engine, base, make_prior(base), key, open_deep(release, threads))
+
+
+def retrained(backbone: Backbone, key: str, weights: bytes, base: bytes) -> Backbone:
+    """The network as a deeper pass left it. Raises FormatError for weights or a base that do not fit."""
+    deep = backbone.deep
+    values = np.frombuffer(weights, np.float32)
+    if deep is None or len(values) != deep.weight_count:
+        raise FormatError(
+            "a deeper pass of {} weights".format(len(values)), "those of the release", "drop it with `forget --deeper`"
+        )
+    made = parse_base(base, "the deeper pass", backbone.spec)
+    return Backbone(backbone.labels, backbone.spec, TunedEngine(deep, values), made, make_prior(made), key, deep)
 
 
 def backbone_key(model_sha256: str, step: np.ndarray) -> str:
@@ -44,8 +60,21 @@ def features_of(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarra
     seen = [run_in_batches(backbone.engine, apply_table(pixels, table))[0] for table in look.tables]
     if len(seen) == 1:
         return seen[0]
-    swap = strangeness(backbone, seen[1]) < strangeness(backbone, seen[0])
-    return np.where(swap[:, np.newaxis], seen[1], seen[0])
+    return np.where(_second_is_plainer(backbone, seen)[:, np.newaxis], seen[1], seen[0])
+
+
+def seen_through(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
+    """The pixels whose features `features_of` gives, same shape."""
+    shown = [apply_table(pixels, table) for table in look.tables]
+    if len(shown) == 1:
+        return shown[0]
+    plainer = _second_is_plainer(backbone, [run_in_batches(backbone.engine, each)[0] for each in shown])
+    return np.where(plainer[:, np.newaxis, np.newaxis, np.newaxis], shown[1], shown[0])
+
+
+def _second_is_plainer(backbone: Backbone, seen: List[np.ndarray]) -> np.ndarray:
+    """seen: features (N, D) through each of two tables. Returns (N,) bool."""
+    return strangeness(backbone, seen[1]) < strangeness(backbone, seen[0])
 
 
 def strangeness(backbone: Backbone, features: np.ndarray) -> np.ndarray:

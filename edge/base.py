@@ -58,13 +58,14 @@ def make_base(train: Rows, choose: Rows, report: Rows, weights: np.ndarray, bias
     weights, bias = np.array(weights, np.float32), np.array(bias, np.float32)
     step = _steps(even(train.features))
     codes = encode(train.features, step)
-    per_class = [code_sums(codes[train.targets == c]) for c in range(classes)]
-    gram = np.zeros_like(per_class[0][0])
-    for (class_gram, _), n in zip(per_class, count):
+    gram, sums = np.zeros((len(step) + 1, len(step) + 1)), np.zeros((classes, len(step) + 1))
+    for c, n in enumerate(count):
+        class_gram, class_sum = code_sums(codes[train.targets == c])
         gram += class_gram / n
-    chosen = _sample(choose.targets, classes, codes.shape[1], np.random.RandomState(seed))
-    reported = _sample(report.targets, classes, codes.shape[1], np.random.RandomState(seed))
-    sums = np.array([class_sum / n for (_, class_sum), n in zip(per_class, count)])
+        sums[c] = class_sum / n
+    most = min(SAMPLE_BYTES // len(step), SAMPLE_ROWS * classes)
+    chosen = spread(choose.targets, classes, most, seed)
+    reported = spread(report.targets, classes, most, seed)
     choose_codes, choose_targets = encode(choose.features[chosen], step), np.asarray(choose.targets)[chosen]
     return Base(
         weights=weights,
@@ -152,34 +153,49 @@ def _steps(features: np.ndarray) -> np.ndarray:
     return (loudest * (_HEAD_ROOM / 127)).astype(np.float32)
 
 
-def _sample(targets: np.ndarray, classes: int, size: int, random: np.random.RandomState) -> np.ndarray:
-    """Sorted indices of at most SAMPLE_ROWS a class and SAMPLE_BYTES of `size` bytes each, evenly over the classes."""
-    most = max(1, SAMPLE_BYTES // size)
-    rows = max(1, min(SAMPLE_ROWS, most // classes))
+def spread(targets: np.ndarray, classes: int, most: int, seed: int) -> np.ndarray:
+    """Sorted indices of at most `most` rows, evenly over the classes."""
+    random = np.random.RandomState(seed)
+    rows = max(1, most // classes)
     picked = np.concatenate([random.permutation(np.flatnonzero(targets == c))[:rows] for c in range(classes)])
     return np.sort(random.permutation(picked)[:most])
 
 
-def write_base(path: str, base: Base) -> None:
-    """Writes head.npz at `path`, whole or not at all. The same base gives the same bytes."""
+def base_bytes(base: Base) -> bytes:
+    """The content of a head.npz. The same base gives the same bytes."""
     data = io.BytesIO()
     np.savez(data, **base._asdict())
-    write_whole(path, data.getvalue())
+    return data.getvalue()
+
+
+def write_base(path: str, base: Base) -> None:
+    """Writes head.npz at `path`, whole or not at all."""
+    write_whole(path, base_bytes(base))
 
 
 def read_base(path: str, spec: ModelSpec) -> Base:
     """The Base in the head.npz at `path`, for a model of `spec`. Raises FormatError on anything unexpected."""
-    if not zipfile.is_zipfile(path):
-        raise _bad(path, "missing or no zip file", "a head.npz that edgewise wrote")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise _bad(path, str(error.strerror), "a head.npz that edgewise wrote") from None
+    return parse_base(data, path, spec)
+
+
+def parse_base(data: bytes, name: str, spec: ModelSpec) -> Base:
+    """As read_base, of a head.npz's content; `name` is what an error calls it."""
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise _bad(name, "no zip file", "a head.npz that edgewise wrote")
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = {each: file[each] for each in file.files}
     except Exception as error:  # noqa: BLE001  numpy and zipfile raise a dozen kinds for a damaged file
-        raise _bad(path, str(error).split("\n")[0], "a head.npz that edgewise wrote") from None
+        raise _bad(name, str(error).split("\n")[0], "a head.npz that edgewise wrote") from None
     if set(arrays) != set(Base._fields):
-        raise _bad(path, "it holds " + ", ".join(sorted(arrays)), ", ".join(Base._fields))
+        raise _bad(name, "it holds " + ", ".join(sorted(arrays)), ", ".join(Base._fields))
     base = Base(**arrays)
-    _check(path, base, spec.features, spec.classes)
+    _check(name, base, spec.features, spec.classes)
     return base
 
 

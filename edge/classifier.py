@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from edge.backbone import Backbone, features_of, open_backbone
+from edge.backbone import features_of, open_backbone
 from edge.contract.results import Prediction
 from edge.head import even, probabilities
 from edge.look import identity
@@ -18,21 +18,22 @@ from edge.unknown import FALSE_ALARMS, threshold, unlikeness
 class Classifier:
     """A network, a look and a head, as they were when it was opened. Not for more than one thread at a time."""
 
-    def __init__(self, backbone: Backbone, recalled: Recalled, false_alarms: float = FALSE_ALARMS) -> None:
+    def __init__(self, recalled: Recalled, false_alarms: float = FALSE_ALARMS) -> None:
         """false_alarms: the share of pictures of known classes that may be called unknown, 0 for never."""
-        self._backbone = backbone
+        self._network = recalled.network
         self._unlikeness = recalled.unlikeness
         self._threshold = threshold(recalled.unlikeness, false_alarms)
         self._look = recalled.look
         self._head = recalled.head
         self.labels = recalled.head.labels
+        self.is_retrained = recalled.passed is not None  # by a deeper pass on this board
 
     def classify(self, frame: np.ndarray) -> Prediction:
         """frame: (H, W, 3) uint8 BGR or (H, W) uint8 grey. Raises InputError for another array."""
         started = time.perf_counter()
-        pixels = prepare(frame, self._backbone.spec)[np.newaxis]
+        pixels = prepare(frame, self._network.spec)[np.newaxis]
         prepared = time.perf_counter()
-        features = features_of(self._backbone, pixels, self._look)
+        features = features_of(self._network, pixels, self._look)
         found = probabilities(self._head, features)[0]
         top = tuple((self.labels[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:5])
         unknown = bool(unlikeness(self._unlikeness, even(features))[0] > self._threshold)
@@ -41,7 +42,7 @@ class Classifier:
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """pixels: (N, height, width, channels) uint8 as `prepare` gives them, N above 0. Returns (N, C) float32."""
-        return probabilities(self._head, features_of(self._backbone, pixels, self._look))
+        return probabilities(self._head, features_of(self._network, pixels, self._look))
 
 
 def open_classifier(
@@ -56,4 +57,4 @@ def open_classifier(
     recalled = recall(backbone, store)
     if not use_look:
         recalled = recalled._replace(look=identity(backbone.spec.channels))
-    return Classifier(backbone, recalled, false_alarms)
+    return Classifier(recalled, false_alarms)

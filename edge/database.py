@@ -8,7 +8,7 @@ from typing import Any, Iterator, List, Tuple
 from edge.contract.errors import BoardError, FormatError
 from edge.schemas import keep_copy, path_for, remove_others, version_of
 
-SCHEMA = 2
+SCHEMA = 3
 _TABLES = """
 CREATE TABLE examples (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -50,6 +50,18 @@ _NOTICED = """CREATE TABLE noticed (
     look TEXT NOT NULL,
     codes BLOB NOT NULL,
     picture BLOB
+)
+"""
+_DEEPENED = """CREATE TABLE deepened (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lesson INTEGER NOT NULL,
+    network TEXT NOT NULL,
+    look TEXT NOT NULL,
+    tuned TEXT NOT NULL,
+    why TEXT NOT NULL,
+    taken TEXT NOT NULL,
+    weights BLOB NOT NULL,
+    base BLOB NOT NULL
 )
 """
 _UPGRADE_FROM_1 = """
@@ -150,10 +162,13 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     version, tables = _version(connection)
     if (version, tables) == (0, 0):
         connection.execute("PRAGMA journal_mode = WAL")
-        _change(connection, (0, 0), _TABLES + _NOTICED)
+        _change(connection, (0, 0), ";".join((_TABLES, _NOTICED, _DEEPENED)))
     elif version == 1:
         keep_copy(connection, path, 1)
-        _change(connection, (1, tables), _UPGRADE_FROM_1 + _NOTICED)
+        _change(connection, (1, tables), ";".join((_UPGRADE_FROM_1, _NOTICED, _DEEPENED)))
+    elif version == 2:
+        keep_copy(connection, path, 2)
+        _change(connection, (2, tables), _DEEPENED)
     version, _ = _version(connection)
     if version != SCHEMA:
         raise FormatError(

@@ -11,26 +11,33 @@ from edge.contract.errors import FormatError, InputError
 _BATCH_PIXELS = 1 << 18  # of pictures at once: 256 of 32 x 32, 5 of 224 x 224
 
 
+def open_session(
+    path: str, threads: int = 1, optimized_path: Optional[str] = None, optimize: bool = True
+) -> onnxruntime.InferenceSession:
+    """`optimized_path`: where onnxruntime writes the graph that it really runs. Raises FormatError."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if optimized_path:
+        options.optimized_model_filepath = optimized_path
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001  onnxruntime's own errors share no narrower base across 1.10 to now
+        reason = str(error).split("\n")[0]
+        raise FormatError("{}: {}".format(path, reason), "an ONNX model", "make it again") from None
+
+
 class Engine:
     """A loaded model file. Not for more than one thread at a time."""
 
     def __init__(
         self, path: str, threads: int = 1, optimized_path: Optional[str] = None, optimize: bool = True
     ) -> None:
-        """`optimized_path`: where onnxruntime writes the graph that it really runs. Raises FormatError."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        if not optimize:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        if optimized_path:
-            options.optimized_model_filepath = optimized_path
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001  onnxruntime's own errors share no narrower base across 1.10 to now
-            reason = str(error).split("\n")[0]
-            raise FormatError("{}: {}".format(path, reason), "an ONNX model", "make it again") from None
+        """Parameters and errors as those of open_session()."""
+        self._session = open_session(path, threads, optimized_path, optimize)
         self._input = self._session.get_inputs()[0]
 
     def run(self, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:

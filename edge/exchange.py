@@ -53,9 +53,12 @@ def import_learned(backbone: Backbone, store: Store, data: bytes) -> ImportRepor
 
 
 def _check(backbone: Backbone, example: WholeExample) -> None:
+    expected = {backbone.key: backbone.spec.features}
+    if backbone.deep is not None:
+        expected[backbone.deep.body_key] = backbone.deep.latent_count
     for key, values in example.codes:
-        if key.backbone == backbone.key and len(values) != backbone.spec.features:
-            raise _bad("{} codes of an example".format(len(values)), str(backbone.spec.features))
+        if len(values) != expected.get(key.backbone, len(values)):
+            raise _bad("{} codes of an example".format(len(values)), str(expected[key.backbone]))
     if example.picture is not None:
         try:
             decode_bytes(example.picture, "a picture of {}".format(example.label))

@@ -1,4 +1,4 @@
-"""`learned` and its parts: list, show, undo, noticed, confirm, export, import, check.
+"""`learned` and its parts: list, show, undo, deepen, noticed, confirm, export, import, check.
 
 A part takes the network, the store and the command's options. It returns lines for a person, fields for --json, and
 what the board now knows, or None where a part does not change or tell that.
@@ -7,11 +7,13 @@ what the board now knows, or None where a part does not change or tell that.
 import argparse
 import hashlib
 import os
+import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edge.backbone import Backbone
 from edge.contract.errors import BoardError, FormatError, InputError
 from edge.contract.files import write_whole
+from edge.deep_lesson import deepen_lesson
 from edge.exchange import export_learned, import_learned
 from edge.learned_file import MAX_BYTES
 from edge.lessons import Learned, examples_of, learned, undo
@@ -30,6 +32,9 @@ def list_learned(backbone: Backbone, store: Store, options: argparse.Namespace) 
     looks = store.looks()
     lines += ["lesson {}: the look {}, {}".format(look.lesson, look.name, look.taken) for look in looks]
     fields = {"examples": [dict(row._asdict()) for row in rows]}
+    passes = store.deepened()
+    lines += ["lesson {}: the network's last blocks retrained, {}: {}".format(p.lesson, p.taken, p.why) for p in passes]
+    fields["passes"] = [{"lesson": each.lesson, "why": each.why, "taken": each.taken} for each in passes]
     fields["looks"] = [{"lesson": look.lesson, "name": look.name, "taken": look.taken} for look in looks]
     return lines, fields, found
 
@@ -43,7 +48,7 @@ def show(backbone: Backbone, store: Store, options: argparse.Namespace) -> Answe
     networks = [{"network": key.backbone, "look": key.look, "codes": len(values)} for key, values in whole.codes]
     lines = [_line(row), "taught by: {}".format(row.person or "nobody named")]
     for each in networks:
-        its = "this release's network" if each["network"] == backbone.key else "another network"
+        its = _name_of(backbone, each["network"])
         lines.append("{} codes of {}, {}".format(each["codes"], its, each["network"][:12]))
     if options.out:
         if whole.picture is None:
@@ -55,9 +60,26 @@ def show(backbone: Backbone, store: Store, options: argparse.Namespace) -> Answe
 
 def undo_lessons(backbone: Backbone, store: Store, options: argparse.Namespace) -> Answer:
     done = undo(backbone, store, options.lesson)
-    lines = ["taken back: {} examples, {} looks".format(len(done.examples), len(done.looks))]
-    fields = {"examples": [row.id for row in done.examples], "looks": done.looks}
+    lines = ["taken back: {} examples, {} looks".format(len(done.examples), len(done.looks))] + passes_lines(
+        done.passes
+    )
+    fields = {"examples": [row.id for row in done.examples], "looks": done.looks, "passes": done.passes}
     return lines, fields, done.learned
+
+
+def deepen(backbone: Backbone, store: Store, options: argparse.Namespace) -> Answer:
+    report = deepen_lesson(backbone, store, time.time(), lambda stage, step, steps: None)
+    attempt = report.attempt
+    word = "the network's last blocks are retrained" if attempt.promoted else "nothing is changed: it is no better"
+    fields = {"promoted": attempt.promoted, "left_out": attempt.left_out, "known": attempt.known}
+    return ["{} ({})".format(word, attempt.why)], fields, report.learned
+
+
+def passes_lines(passes: int) -> List[str]:
+    """For a person, if deeper passes went with what was taken back."""
+    if not passes:
+        return []
+    return ["what was retrained with it is gone, too: `edgewise learned deepen` retrains on what is left"]
 
 
 def noticed(backbone: Backbone, store: Store, options: argparse.Namespace) -> Answer:
@@ -122,6 +144,7 @@ PARTS: Dict[str, Callable[[Backbone, Store, argparse.Namespace], Answer]] = {
     "list": list_learned,
     "show": show,
     "undo": undo_lessons,
+    "deepen": deepen,
     "noticed": noticed,
     "confirm": confirm_noticed,
     "export": export,
@@ -135,6 +158,14 @@ def _line(row: ExampleRow) -> str:
     by = "  by {}".format(row.person) if row.person else ""
     notes = [note for note, holds in (("picture kept", row.has_picture), ("set aside", not row.used)) if holds]
     return "{}{}  {}{}".format(text, by, row.source, "".join(", " + note for note in notes))
+
+
+def _name_of(backbone: Backbone, network: str) -> str:
+    if network == backbone.key:
+        return "this release's network"
+    if backbone.deep is not None and network == backbone.deep.body_key:
+        return "its first layers, for the deeper pass"
+    return "another network"
 
 
 def _unreadable(backbone: Backbone, store: Store) -> List[str]:

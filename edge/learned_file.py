@@ -18,7 +18,7 @@ from edge.store import Key, LookRow, WholeExample
 MAX_BYTES = 1 << 29
 _MAGIC = b"EWLEARN1"
 _HEAD = struct.Struct(">8s32sI")  # magic, sha256 of all that follows it, bytes of the index
-_MAX_CODES, _MAX_PICTURE, _MAX_SIDE = 8192, 1 << 25, 4096
+_MAX_CODES, _MAX_PICTURE, _MAX_SIDE = 1 << 16, 1 << 25, 4096
 _LOOK_BYTES = (256, 512, 768, 1536)
 _MAX_TEXT = 1024
 _PNG = struct.Struct(">8s8xII")  # signature, length and name of the first chunk, width, height

@@ -9,13 +9,14 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
-from edge.backbone import Backbone, codes_of
+from edge.backbone import Backbone, codes_of, seen_through
 from edge.contract.errors import InputError
 from edge.contract.labels import check_label
 from edge.fitting import LookChoice, answers_of, fit_look
+from edge.look import Look
 from edge.pictures import Picture
 from edge.preprocess import prepare
-from edge.recall import key_of, look_in_force, recall
+from edge.recall import key_of, latent_key, look_in_force, pass_in_force, recall
 from edge.solve import Verdict
 from edge.store import ExampleRow, Key, NewExample, Store
 
@@ -30,6 +31,7 @@ class Learned(NamedTuple):
     look: str
     verdict: Verdict
     solve_ms: float
+    retrained: str  # of the deeper pass in force: what it was judged by; empty where the release's network runs
 
 
 class LessonReport(NamedTuple):
@@ -49,6 +51,7 @@ class ForgetReport(NamedTuple):
     examples: Tuple[ExampleRow, ...]  # removed
     looks: Tuple[str, ...]  # removed
     learned: Learned
+    passes: int = 0  # deeper passes removed
 
 
 def teach(
@@ -93,9 +96,10 @@ def as_examples(
     pixels = _prepared(backbone, pictures)
     look = look_in_force(backbone, store)
     codes = codes_of(backbone, pixels, look)
+    latents = _latents(backbone, pixels, look)
     examples = [
-        NewExample(_printable(picture.source), code, _png(seen) if keep_pictures else None)
-        for picture, code, seen in zip(pictures, codes, pixels)
+        NewExample(_printable(picture.source), code, _png(seen) if keep_pictures else None, latent)
+        for picture, code, seen, latent in zip(pictures, codes, pixels, latents)
     ]
     return key_of(backbone, look), examples
 
@@ -171,6 +175,18 @@ def forget_look(backbone: Backbone, store: Store) -> ForgetReport:
     return ForgetReport((), (row.name,), learned(backbone, store))
 
 
+def forget_deeper(backbone: Backbone, store: Store) -> ForgetReport:
+    """Forgets the deeper pass in force; the one before it, or the release's network, runs again.
+
+    Raises InputError if there is none.
+    """
+    row = pass_in_force(backbone, store, look_in_force(backbone, store))
+    if row is None:
+        raise InputError("no deeper pass is in force", "one of `edgewise learned deepen`", "nothing to undo")
+    store.remove((), passes=[row.id])
+    return ForgetReport((), (), learned(backbone, store), passes=1)
+
+
 def forget_noticed(backbone: Backbone, store: Store) -> ForgetReport:
     """Forgets all that was noticed and no person has confirmed. No head changes."""
     store.remove_noticed()
@@ -178,35 +194,38 @@ def forget_noticed(backbone: Backbone, store: Store) -> ForgetReport:
 
 
 def forget_everything(backbone: Backbone, store: Store) -> ForgetReport:
-    """Forgets all examples, looks and what was noticed, those of other releases as well."""
-    rows, looks = examples_of(backbone, store), store.looks()
+    """Forgets all examples, looks, deeper passes and what was noticed, those of other releases as well."""
+    rows, looks, passes = examples_of(backbone, store), store.looks(), store.deepened()
     store.remove_everything()
-    return ForgetReport(tuple(rows), tuple(look.name for look in looks), learned(backbone, store))
+    return ForgetReport(tuple(rows), tuple(look.name for look in looks), learned(backbone, store), len(passes))
 
 
 def undo(backbone: Backbone, store: Store, after: Optional[int]) -> ForgetReport:
     """Goes back to what was known after the lesson with this number; None takes the newest lesson back.
 
-    A lesson is what was learnt at once: pictures, a look or an import. What is taken back is forgotten, and what had
-    been forgotten does not come back. Raises InputError if no lesson is newer.
+    A lesson is what was learnt at once: pictures, a look, an import or a deeper pass. What is taken back is forgotten,
+    and what had been forgotten does not come back. Raises InputError if no lesson is newer.
     """
     if after is None:
         after = store.last_lesson() - 1
     rows = [row for row in examples_of(backbone, store) if row.lesson > after]
     looks = [look for look in store.looks() if look.lesson > after]
-    if not rows and not looks:
+    passes = [row.id for row in store.deepened() if row.lesson > after]
+    if not rows and not looks and not passes:
         raise InputError(
             "no lesson after {}".format(max(after, 0)), "one that `edgewise learned` lists", "nothing to undo"
         )
-    store.remove([row.id for row in rows], [look.id for look in looks])
-    return ForgetReport(tuple(rows), tuple(look.name for look in looks), learned(backbone, store))
+    store.remove([row.id for row in rows], [look.id for look in looks], passes=passes)
+    return ForgetReport(tuple(rows), tuple(look.name for look in looks), learned(backbone, store), len(passes))
 
 
 def learned(backbone: Backbone, store: Store) -> Learned:
     """What has been learnt, and what it does to the release's own classes."""
     now = recall(backbone, store)
     rows = tuple(store.examples(now.key))
-    return Learned(rows, sum(not row.used for row in rows), now.look.name, now.verdict, now.solve_ms)
+    set_aside = sum(not row.used for row in rows)
+    why = now.passed.why if now.passed else ""
+    return Learned(rows, set_aside, now.look.name, now.verdict, now.solve_ms, why)
 
 
 def examples_of(backbone: Backbone, store: Store) -> List[ExampleRow]:
@@ -217,14 +236,23 @@ def examples_of(backbone: Backbone, store: Store) -> List[ExampleRow]:
 def _forget(backbone: Backbone, store: Store, rows: Sequence[ExampleRow], guessed: str = "") -> ForgetReport:
     if not rows:
         raise InputError("no such example", "some that `edgewise learned` lists", "nothing to undo")
+    passes = len(store.deepened())
     store.remove([row.id for row in rows], guessed=guessed)
-    return ForgetReport(tuple(rows), (), learned(backbone, store))
+    return ForgetReport(tuple(rows), (), learned(backbone, store), passes - len(store.deepened()))
 
 
 def _prepared(backbone: Backbone, pictures: Sequence[Picture]) -> np.ndarray:
     if not pictures:
         raise InputError("no pictures", "at least one", "name some")
     return np.array([prepare(picture.image, backbone.spec) for picture in pictures])
+
+
+def _latents(backbone: Backbone, pixels: np.ndarray, look: Look) -> List[Tuple[Tuple[Key, bytes], ...]]:
+    """Of each picture what the store keeps for the deeper pass: nothing, if the release cannot make one."""
+    if backbone.deep is None:
+        return [()] * len(pixels)
+    key = latent_key(backbone, look)
+    return [((key, latent.tobytes()),) for latent in backbone.deep.latents(seen_through(backbone, pixels, look))]
 
 
 def _png(pixels: np.ndarray) -> bytes:

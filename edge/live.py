@@ -55,6 +55,11 @@ class LiveTeacher:
         """As Classifier.classify, by what has been taught up to now."""
         return self._classifier.classify(frame)
 
+    @property
+    def is_retrained(self) -> bool:
+        """Whether a deeper pass on this board made the network that classifies."""
+        return self._classifier.is_retrained
+
     def press(self, key: str, frame: Frame, result: FrameResult) -> Optional[str]:
         """What `key`, pressed when `frame` and its `result` were in view, did: a line for a person. None: nothing."""
         if key == "y":
@@ -96,4 +101,4 @@ class LiveTeacher:
         return "example {} taken back".format(ids[0])
 
     def _made(self) -> Classifier:
-        return Classifier(self._backbone, recall(self._backbone, self._store), self._false_alarms)
+        return Classifier(recall(self._backbone, self._store), self._false_alarms)

@@ -15,8 +15,9 @@ from edge.backbone import backbone_key
 from edge.board import Board
 from edge.contract.archive import Archive
 from edge.contract.errors import BoardError, FormatError
+from edge.deep import deep_key
 from edge.recall import key_under
-from edge.release import open_release
+from edge.release import Release, open_release
 from edge.store import ExampleRow, Store, open_store
 
 
@@ -25,6 +26,7 @@ class Left(NamedTuple):
 
     examples: Tuple[ExampleRow, ...]
     look: Optional[str]
+    deeper: bool  # whether a deeper pass is among it
 
 
 def refuse_to_set_aside(board: Board, archive: Archive) -> None:
@@ -36,12 +38,14 @@ def refuse_to_set_aside(board: Board, archive: Archive) -> None:
     if not os.path.exists(path) or not os.path.lexists(board.path("current")):
         return
     current = open_release(os.path.realpath(board.path("current")))
-    with open(current.file("head.npz"), "rb") as file:
-        before = backbone_key(current.backbone(), _step(file.read()))
+    before = _key(current)
     after = backbone_key(archive.manifest.files["model.u8.onnx"].sha256, _step(_head(board, archive)))
+    deeper = deep_key(current.manifest)
     with open_store(path) as store:
         left = left_behind(store, before, after, archive.manifest.model.channels)
-    if left.examples or left.look:
+        if deeper != deep_key(archive.manifest):
+            left = left._replace(deeper=_is_retrained(store, current, before))
+    if left.examples or left.look or left.deeper:
         raise BoardError(
             "{} would set aside {}: they belong to the network of {}".format(
                 archive.release, _named(left), os.path.basename(current.path)
@@ -54,12 +58,34 @@ def refuse_to_set_aside(board: Board, archive: Archive) -> None:
 def left_behind(store: Store, before: str, after: str, channels: int) -> Left:
     """What counts with the backbone `before` and would not with `after`, whose input has so many channels."""
     if before == after:
-        return Left((), None)
+        return Left((), None, False)
     look = store.look(before)
     now = {row.id for row in store.examples(key_under(store, before, channels)) if row.used}
     then = store.examples(key_under(store, after, channels))
     lost = tuple(row for row in then if row.id in now and not row.used and not row.has_picture)
-    return Left(lost, look.name if look is not None and store.look(after) is None else None)
+    return Left(lost, look.name if look is not None and store.look(after) is None else None, False)
+
+
+def runs_retrained(board: Board) -> bool:
+    """Whether a deeper pass on this board made the network that its current release runs."""
+    path = board.path("personal", "learned.sqlite")
+    if not os.path.exists(path) or not os.path.lexists(board.path("current")):
+        return False
+    current = open_release(os.path.realpath(board.path("current")))
+    if deep_key(current.manifest) is None:
+        return False
+    with open_store(path) as store:
+        return _is_retrained(store, current, _key(current))
+
+
+def _is_retrained(store: Store, release: Release, backbone: str) -> bool:
+    key, look = deep_key(release.manifest), key_under(store, backbone, release.manifest.model.channels).look
+    return key is not None and store.deepened_in_force(key, look) is not None
+
+
+def _key(release: Release) -> str:
+    with open(release.file("head.npz"), "rb") as file:
+        return backbone_key(release.backbone(), _step(file.read()))
 
 
 def _named(left: Left) -> str:
@@ -71,6 +97,8 @@ def _named(left: Left) -> str:
         parts.append("{} examples without pictures ({}{})".format(len(left.examples), counts, more))
     if left.look:
         parts.append("the look {}".format(left.look))
+    if left.deeper:
+        parts.append("the deeper pass")
     return " and ".join(parts)
 
 

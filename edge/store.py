@@ -9,11 +9,11 @@ A lesson is what was learnt at once: the examples taught together, a look, or an
 
 import sqlite3
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from edge.contract.errors import FormatError
+from edge.contract.errors import BoardError, FormatError
 from edge.database import deletion, erase, open_database, problems, transaction
 
 MOST_NOTICED = 500  # of each kind
@@ -30,6 +30,7 @@ class NewExample(NamedTuple):
     source: str
     codes: np.ndarray  # (D,) int8
     picture: Optional[bytes]  # PNG of what the network saw, before the look
+    latents: Tuple[Tuple[Key, bytes], ...] = ()  # codes by the body of a network that can be retrained, if it is one
 
 
 class ExampleRow(NamedTuple):
@@ -49,6 +50,18 @@ class LookRow(NamedTuple):
     backbone: str
     name: str
     table: bytes  # (1 or 2, 256, channels) uint8
+    why: str
+    taken: str
+
+
+class DeepenedRow(NamedTuple):
+    """A deeper pass that was kept: other weights for the last blocks of a network."""
+
+    id: int
+    lesson: int
+    network: str  # edge.deep.deep_key of the network and its files
+    look: str  # sha256 of the look that the examples were seen through
+    tuned: str  # the key of the network with these weights, under which it has codes
     why: str
     taken: str
 
@@ -93,7 +106,10 @@ class Store:
 
     def add(self, label: str, taken: str, key: Key, examples: Sequence[NewExample], person: str = "") -> List[int]:
         """Keeps one lesson: all of `examples`, or none if this fails. Returns their ids."""
-        whole = [WholeExample(label, person, taken, e.source, e.picture, ((key, e.codes.tobytes()),)) for e in examples]
+        whole = [
+            WholeExample(label, person, taken, e.source, e.picture, ((key, e.codes.tobytes()),) + e.latents)
+            for e in examples
+        ]
         return self.add_whole(whole, ())
 
     def add_whole(self, examples: Sequence[WholeExample], looks: Sequence[LookRow]) -> List[int]:
@@ -120,12 +136,30 @@ class Store:
         """Keeps a look as a lesson of its own. It is in force for `backbone` from now on."""
         self.add_whole((), [LookRow(0, 0, backbone, name, table, why, taken)])
 
-    def add_codes(self, key: Key, codes: Sequence[Tuple[int, np.ndarray]]) -> None:
-        """Keeps the codes, (D,) int8, of the examples with these ids under `key`, too."""
+    def add_codes(self, key: Key, codes: Sequence[Tuple[int, np.ndarray]], of: Optional[DeepenedRow] = None) -> None:
+        """Keeps the codes, (D,) int8, of the examples with these ids under `key`, too.
+
+        of: the pass whose network made them. Another process may have removed it since, or coded or removed an example.
+        """
         with transaction(self._connection) as run:
-            for example, values in codes:
-                row = (*key, values.tobytes(), example)  # another process may have removed or coded it since
-                run("INSERT OR IGNORE INTO codes SELECT id, ?, ?, ? FROM examples WHERE id = ?", row)
+            if of is None or of.id in [row.id for row in self.deepened()]:
+                for example, values in codes:
+                    row = (*key, values.tobytes(), example)
+                    run("INSERT OR IGNORE INTO codes SELECT id, ?, ?, ? FROM examples WHERE id = ?", row)
+
+    def add_deepened(self, row: DeepenedRow, weights: bytes, base: bytes, examples: Sequence[int]) -> None:
+        """Keeps a deeper pass as a lesson of its own; `row.id` and `row.lesson` are made anew.
+
+        examples: what it was made from. Raises BoardError if one of them is gone by now.
+        """
+        with transaction(self._connection) as run:
+            if not set(examples) <= {found[0] for found in run("SELECT id FROM examples")}:
+                raise BoardError("an example was forgotten during the pass", "all that it saw", "deepen again")
+            run(
+                "INSERT INTO deepened (lesson, network, look, tuned, why, taken, weights, base)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (self.last_lesson() + 1, *row[2:], weights, base),
+            )
 
     def taught(self, key: Key, features: int) -> Dict[str, np.ndarray]:
         """The codes of all examples that have some for `key`: (n, features) int8 by label.
@@ -156,12 +190,14 @@ class Store:
         return [ExampleRow(*row[:6], has_picture=bool(row[6]), used=bool(row[7])) for row in rows]
 
     def whole(self, example: int) -> WholeExample:
-        """All that is kept of the example with this id, which must be there."""
+        """All that is kept of the example with this id, which must be there, but for what retrained networks see."""
         row = self._connection.execute(
             "SELECT label, person, taken, source, picture FROM examples WHERE id = ?", (example,)
         ).fetchone()
         codes = self._connection.execute(
-            "SELECT backbone, look, codes FROM codes WHERE example = ? ORDER BY backbone, look", (example,)
+            "SELECT backbone, look, codes FROM codes WHERE example = ?"
+            " AND backbone NOT IN (SELECT tuned FROM deepened) ORDER BY backbone, look",
+            (example,),
         )
         return WholeExample(*row, codes=tuple((Key(*each[:2]), each[2]) for each in codes))
 
@@ -172,6 +208,30 @@ class Store:
             " WHERE picture IS NOT NULL AND codes IS NULL ORDER BY id",
             key,
         ).fetchall()
+
+    def codes_without(self, key: Key, other: Key) -> List[Tuple[int, bytes]]:
+        """(id, codes) under `key` of the examples that have none under `other`."""
+        return self._connection.execute(
+            "SELECT example, codes FROM codes WHERE backbone = ? AND look = ?"
+            " AND example NOT IN (SELECT example FROM codes WHERE backbone = ? AND look = ?) ORDER BY example",
+            (*key, *other),
+        ).fetchall()
+
+    def deepened(self) -> List[DeepenedRow]:
+        """All deeper passes that were kept, of every network and look, oldest first."""
+        rows = self._connection.execute(
+            "SELECT id, lesson, network, look, tuned, why, taken FROM deepened ORDER BY id"
+        ).fetchall()
+        return [DeepenedRow(*row) for row in rows]
+
+    def deepened_in_force(self, network: str, look: str) -> Optional[DeepenedRow]:
+        """The newest pass of `network` under `look`."""
+        its = [row for row in self.deepened() if (row.network, row.look) == (network, look)]
+        return its[-1] if its else None
+
+    def deepened_parts(self, row: int) -> Tuple[bytes, bytes]:
+        """The weights and the base of the pass with this id, which must be there."""
+        return self._connection.execute("SELECT weights, base FROM deepened WHERE id = ?", (row,)).fetchone()
 
     def looks(self) -> List[LookRow]:
         """All looks, of every backbone, oldest first."""
@@ -191,27 +251,46 @@ class Store:
 
     def last_lesson(self) -> int:
         """The number of the newest lesson of which something is left, or 0."""
-        query = "SELECT coalesce(max(lesson), 0) FROM (SELECT lesson FROM examples UNION SELECT lesson FROM looks)"
+        query = (
+            "SELECT coalesce(max(lesson), 0) FROM"
+            " (SELECT lesson FROM examples UNION SELECT lesson FROM looks UNION SELECT lesson FROM deepened)"
+        )
         return self._connection.execute(query).fetchone()[0]
 
-    def remove(self, examples: Sequence[int], looks: Sequence[int] = (), guessed: str = "") -> None:
-        """Removes the examples and looks with these ids for good: their bytes are erased, in the log as well.
+    @contextmanager
+    def _removal(self) -> Iterator[Any]:
+        """A deletion with which goes what a retrained network made of the other examples, if the network goes."""
+        with deletion(self._connection) as run:
+            before = {row.tuned for row in self.deepened()}
+            yield run
+            for tuned in before - {row.tuned for row in self.deepened()}:
+                run("DELETE FROM codes WHERE backbone = ?", (tuned,))
 
-        guessed: what was noticed and looks like this label goes with them.
+    def remove(
+        self, examples: Sequence[int], looks: Sequence[int] = (), guessed: str = "", passes: Sequence[int] = ()
+    ) -> None:
+        """Removes the examples, looks and deeper passes with these ids for good and erases their bytes, in the log too.
+
+        A pass that may have seen one of the examples goes with them, and so does what its network made of the others.
+        guessed: what was noticed and looks like this label goes with them, too.
         Raises BoardError if another process is reading: they are removed, and erased as soon as nobody reads.
         """
-        with deletion(self._connection) as run:
+        with self._removal() as run:
             for example in examples:
+                run("DELETE FROM deepened WHERE lesson > (SELECT lesson FROM examples WHERE id = ?)", (example,))
                 run("DELETE FROM examples WHERE id = ?", (example,))
             for look in looks:
                 run("DELETE FROM looks WHERE id = ?", (look,))
+            for each in passes:
+                run("DELETE FROM deepened WHERE id = ?", (each,))
             run("DELETE FROM noticed WHERE ? IN (label, rival)", (guessed,))
 
     def remove_everything(self) -> None:
-        """Removes all examples, all looks and all that was noticed, of every backbone, as `remove` does."""
-        with deletion(self._connection) as run:
+        """Removes all examples, looks, deeper passes and all that was noticed, of every backbone, as `remove` does."""
+        with self._removal() as run:
             run("DELETE FROM examples")
             run("DELETE FROM looks")
+            run("DELETE FROM deepened")
             run("DELETE FROM noticed")
 
     def add_noticed(self, row: NoticedRow, key: Key, example: NewExample) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Iterator, List, Tuple
 
 from edge.board import Board
 from edge.contract.errors import BoardError, InputError
-from edge.contract.results import Outcome
+from edge.contract.results import RETRAINED, Outcome
 
 
 def missing(board: Board, options: argparse.Namespace) -> Outcome:
@@ -70,12 +70,14 @@ def frames(board: Board, options: argparse.Namespace) -> Outcome:
 
 def status(board: Board, options: argparse.Namespace) -> Outcome:
     from edge.install import status as read_status
+    from edge.moving import runs_retrained
 
-    report = read_status(board)
+    report, is_retrained = read_status(board), runs_retrained(board)
     lines = ["current: {}".format(report.current), "previous: {}".format(report.previous)]
     lines += ["{}: {} {}".format(name, entry.state, entry.why).strip() for name, entry in report.releases.items()]
+    lines += [RETRAINED] if is_retrained else []
     releases = {name: dict(entry._asdict()) for name, entry in report.releases.items()}
-    return Outcome(tuple(lines), dict(report._asdict(), releases=releases))
+    return Outcome(tuple(lines), dict(report._asdict(), releases=releases, retrained=is_retrained))
 
 
 def rollback(board: Board, options: argparse.Namespace) -> Outcome:
@@ -139,6 +141,7 @@ def fit(board: Board, options: argparse.Namespace) -> Outcome:
 
 def forget(board: Board, options: argparse.Namespace) -> Outcome:
     from edge import lessons
+    from edge.learned import passes_lines
 
     with _learning(board) as (backbone, store):
         if options.label is not None:
@@ -151,12 +154,15 @@ def forget(board: Board, options: argparse.Namespace) -> Outcome:
             report = lessons.forget_last(backbone, store)
         elif options.noticed:
             report = lessons.forget_noticed(backbone, store)
+        elif options.deeper:
+            report = lessons.forget_deeper(backbone, store)
         elif options.look:
             report = lessons.forget_look(backbone, store)
         else:
             report = lessons.forget_everything(backbone, store)
     lines = ["forgotten: {} examples, {} looks".format(len(report.examples), len(report.looks))]
-    fields = {"examples": [row.id for row in report.examples], "looks": report.looks}
+    lines += passes_lines(report.passes)
+    fields = {"examples": [row.id for row in report.examples], "looks": report.looks, "passes": report.passes}
     return _outcome(lines, fields, report.learned)
 
 
@@ -209,6 +215,9 @@ def _outcome(lines: List[str], fields: dict, found: Any) -> Outcome:
     lines = list(lines)
     lines.append("look: {}".format(found.look))
     lines += enough_lines(verdict.enough)
+    if found.retrained:
+        lines.append(RETRAINED)
+        lines.append("judged by examples that it had not seen: {}; the counts above flatter it".format(found.retrained))
     if found.set_aside:
         lines.append("{} examples are set aside: of another look or release".format(found.set_aside))
     lines.append(
@@ -217,6 +226,7 @@ def _outcome(lines: List[str], fields: dict, found: Any) -> Outcome:
         )
     )
     fields = dict(fields, look=found.look, set_aside=found.set_aside, solve_ms=round(found.solve_ms, 3))
+    fields["retrained"] = found.retrained
     fields["verdict"] = dict(verdict._asdict(), enough=enough_fields(verdict.enough))
     return Outcome(tuple(lines), fields)
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional, Tuple
 
 from edge.board import Board
 from edge.contract.errors import UsageError
-from edge.contract.results import FrameResult, Outcome, answer, result_to_dict
+from edge.contract.results import RETRAINED, FrameResult, Outcome, answer, result_to_dict
 from edge.verbs import open_learned, this_release
 
 _STANDARD_INPUT = 0  # also where a service has closed it
@@ -60,6 +60,11 @@ def _classifier(
     stack: contextlib.ExitStack, board: Board, options: argparse.Namespace, print_line: Callable[[str], None]
 ) -> Tuple[Callable[[Any], Any], Callable[[str, Any, FrameResult], None], Callable[[Any, FrameResult], None]]:
     """What classifies a frame, what a key does when a frame and its result are in view, and what notices them."""
+
+    def say(line: Optional[str]) -> None:
+        if line:
+            print_line(json.dumps({"said": line}) if options.json else line)
+
     if options.teach is None and not options.notice:
         from edge.classifier import open_classifier
 
@@ -67,6 +72,7 @@ def _classifier(
             classifier = open_classifier(
                 this_release(), store, use_look=not options.no_look, false_alarms=options.false_alarms
             )
+        say(RETRAINED if classifier.is_retrained else None)
         return classifier.classify, lambda key, frame, result: None, lambda frame, result: None
     if options.no_look:
         raise UsageError("--no-look with --teach or --notice", "this camera's pictures", "leave one of them out")
@@ -79,14 +85,11 @@ def _classifier(
         open_backbone(this_release()), store, labels, options.keep_pictures, options.person, options.false_alarms
     )
 
-    def say(line: Optional[str]) -> None:
-        if line:
-            print_line(json.dumps({"said": line}) if options.json else line)
-
     def notice(frame: Any, result: FrameResult) -> None:
         if options.notice:
             say(teacher.notice(frame, result))
 
+    say(RETRAINED if teacher.is_retrained else None)
     if options.teach is not None:
         say(teacher.help())
     return teacher.classify, lambda key, frame, result: say(teacher.press(key, frame, result)), notice

@@ -17,6 +17,7 @@ from edge.engine import Engine
 from edge.golden import check_golden
 from edge.release import Release
 from quantize.certificate import dead_channels, file_hash, multiply_adds, unoptimized
+from quantize.deep import first_other_file
 from quantize.emit import summed_in_float
 from quantize.gates import find_fused, planned, require_fused
 from quantize.integers import IntegerConv, Integers, canonical
@@ -66,7 +67,8 @@ class Certified:
 def file_claims(certified: Certified, left_out: frozenset[str]) -> list[Claim]:
     """Of every file its hash; none is missing but those `left_out`, and none is there that the report does not name."""
     certain: dict[str, str] = certified.report["files"]
-    present = {path.name for path in certified.folder.iterdir()} - {REPORT}
+    files = (path.relative_to(certified.folder) for path in certified.folder.rglob("*") if path.is_file())
+    present = {path.as_posix() for path in files} - {REPORT}
     claims = [_equal("ready", certified.report["ready"], True)]
     claims.append(_equal("labels", len(certified.labels), certified.spec.classes))
     for name in sorted({*certain, *present}):
@@ -166,6 +168,18 @@ def head_claim(certified: Certified, integers: Integers) -> Claim:
         return f"the classifier of the model files, {len(base.report_targets)} held-out pictures to report on"
 
     return _held("head.npz", check)
+
+
+def deep_claim(certified: Certified, integers: Integers) -> Claim:
+    """deep/ holds the first layers of the model files, and the last ones as they are before any pass."""
+
+    def check() -> str:
+        differing = first_other_file(certified.folder, integers, certified.spec)
+        if differing:
+            raise GateError(f"{differing} is not of the model files' integers", "that", "")
+        return "the model files' integers, cut in two"
+
+    return _held("deep/", check)
 
 
 def count_fused(certified: Certified, integers: Integers) -> tuple[dict[str, Any], Claim]:

@@ -235,7 +235,21 @@ def emit(integers: Integers, spec: ModelSpec, form: str, path: Path) -> None:
         graph.constant("classifier.bias", integers.bias),
     ]
     graph.node("Gemm", ["features", *classifier], "logits", transB=1)
-    _save(graph, spec, form, path, writer.blocked if isinstance(writer, _U8) else None)
+    outputs = [
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", spec.features]),
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", spec.classes]),
+    ]
+    save(graph, [_pixels(form, spec)], outputs, path, writer.blocked if isinstance(writer, _U8) else None)
+
+
+def emit_body(integers: Integers, spec: ModelSpec, cut: str, shape: tuple[int, int, int], path: Path) -> None:
+    """Writes the u8 file's layers up to the tensor `cut`, whose uint8 codes (N, *shape) are the output."""
+    writer = _U8(integers, spec)
+    writer.start()
+    for layer in integers.layers[: [layer.name for layer in integers.layers].index(cut) + 1]:
+        writer.layer(layer)
+    latents = helper.make_tensor_value_info(cut + ".q", TensorProto.UINT8, ["N", *shape])
+    save(writer.graph, [_pixels("u8", spec)], [latents], path, writer.blocked)
 
 
 def first_divided(layer: IntegerConv, scale: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -258,18 +272,23 @@ def summed_in_float(integers: Integers) -> frozenset[str]:
     return frozenset(found)
 
 
-def _save(graph: Graph, spec: ModelSpec, form: str, path: Path, blocked: IntegerConv | None) -> None:
+def _pixels(form: str, spec: ModelSpec) -> onnx.ValueInfoProto:
     if form in ("u8", PLAIN):
         shape: list[str | int] = ["N", spec.height, spec.width, spec.channels]
-        pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, shape)
-    else:
-        shape = ["N", spec.channels, spec.height, spec.width]
-        pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)
-    outputs = [
-        helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", spec.features]),
-        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", spec.classes]),
-    ]
-    body = helper.make_graph(graph.nodes, "edgewise", [pixels], outputs, list(graph.constants.values()))
+        return helper.make_tensor_value_info("pixels", TensorProto.UINT8, shape)
+    shape = ["N", spec.channels, spec.height, spec.width]
+    return helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)
+
+
+def save(
+    graph: Graph,
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    path: Path,
+    blocked: IntegerConv | None = None,
+) -> None:
+    """Writes the graph, checked. `blocked`: the u8 file's first layer, if it reads blocks of pixels."""
+    body = helper.make_graph(graph.nodes, "edgewise", inputs, outputs, list(graph.constants.values()))
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(body, opset_imports=[opset], ir_version=IR_VERSION, producer_name="edgewise")
     if blocked is not None:  # how to read single pixels' weights back

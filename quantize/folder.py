@@ -63,7 +63,9 @@ def write_golden(path: Path, integers: Integers, spec: ModelSpec, pictures: NDAr
 
 def completed(folder: Path, report: dict[str, Any]) -> dict[str, Any]:
     """The report with the hashes of the files in `folder`, what made them, and the word that the folder is ready."""
-    hashes = {path.name: file_hash(path) for path in sorted(folder.iterdir())}
+    hashes = {
+        path.relative_to(folder).as_posix(): file_hash(path) for path in sorted(folder.rglob("*")) if path.is_file()
+    }
     return report | {"ready": True, "files": hashes, "made_with": _made_with()}
 
 

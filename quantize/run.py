@@ -15,12 +15,14 @@ import torch
 from torch.nn import functional as F
 
 from edge.base import Rows, make_base, write_base
+from edge.contract.errors import InputError
 from edge.contract.files import write_whole
 from edge.contract.labels import labels_text
 from edge.contract.spec import FORMS, spec_text
 from edge.engine import Engine, run_in_batches
 from quantize.certificate import Measured, agreement, certificate, measure
 from quantize.claims import Certified, require_golden
+from quantize.deep import write_deep
 from quantize.emit import emit
 from quantize.fake import FakeQuant
 from quantize.folder import completed, write_golden, write_report, writing
@@ -60,16 +62,23 @@ class QuantizeReport:
 
 
 def quantize(
-    run_folder: Path, recipe: Recipe, method: Method, data: str | None, pictures: str | None, progress: Progress
+    run_folder: Path,
+    recipe: Recipe,
+    method: Method,
+    data: str | None,
+    pictures: str | None,
+    progress: Progress,
+    deeper: bool = False,
 ) -> QuantizeReport:
     """Quantizes the run, measures it on its test pictures and writes RUN/int8.
 
     method: "ptq" calibrates and rounds, "qat" trains after that, "auto" trains only if that alone does not agree with
     FP32 as the recipe wants, and keeps the better of the two. `data` replaces the data set that the run remembers,
-    `pictures` are unlabelled ones to tune on. `progress` gets the stage, the step and the number of steps. Raises
-    GateError if a layer's integers are not what was trained, if a planned integer layer runs in float, if the u8 file
-    is not bit-identical to the integer reference, if it answers too differently from FP32, or if golden vectors
-    would be refused by a board; RUN/int8 is then as it was.
+    `pictures` are unlabelled ones to tune on. `progress` gets the stage, the step and the number of steps. `deeper`
+    adds deep/, what a board needs to retrain the last blocks. Raises InputError where that is not possible, GateError
+    if a layer's integers are not what was trained, if a planned integer layer runs in float, if the u8 file is not
+    bit-identical to the integer reference, if it answers too differently from FP32, or if golden vectors would be
+    refused by a board; RUN/int8 is then as it was.
     """
     start = time.monotonic()
     keep_freed_memory()
@@ -86,6 +95,8 @@ def quantize(
         report = certificate(measured, plan, integers, material.test, material.targets)
         _require(folder / "model.u8.onnx", integers, measured, report, material, recipe)
         _write_rest(folder, run, material, integers)
+        if deeper:
+            _write_deep(folder, run, material, integers)
         require_golden(Certified(folder, report, run.spec, run.labels))
         seconds = time.monotonic() - start
         tuned_on = {"source": material.source, "labelled": pictures is None}
@@ -186,6 +197,13 @@ def _write_rest(folder: Path, run: Run, material: Material, integers: Integers) 
     train, choose, report = (Rows(run_in_batches(engine, part.pixels)[0], part.targets) for part in parts)
     base = make_base(train, choose, report, integers.weight.T.copy(), integers.bias, run.seed)
     write_base(str(folder / "head.npz"), base)
+
+
+def _write_deep(folder: Path, run: Run, material: Material, integers: Integers) -> None:
+    data = material.labelled
+    if data is None:
+        raise InputError("pictures without labels", "a data set for --deeper", "leave out --deeper")
+    write_deep(folder, integers, run.spec, (data.train, data.val, data.test), run.seed)
 
 
 def _peak_memory_bytes() -> int:

@@ -24,6 +24,9 @@ def quantize(
     ] = None,
     data: Annotated[str | None, typer.Option(help="The data set, if it is no longer where it was.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="A recipe in YAML instead of the built-in one.")] = None,
+    deeper: Annotated[
+        bool, typer.Option("--deeper", help="Also write what a board needs to retrain the last blocks: some 20 MB.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of calibration and training.")] = None,
 ) -> Outcome:
     """Turn a trained run into INT8, and prove the match.
@@ -41,7 +44,7 @@ def quantize(
     if seed is not None:
         settings = replace(settings, ptq=replace(settings.ptq, seed=seed), qat=replace(settings.qat, seed=seed))
     method: Method = "ptq" if ptq else "qat" if qat else "auto"
-    done = run_quantize(run, settings, method, data, pictures, progress)
+    done = run_quantize(run, settings, method, data, pictures, progress, deeper)
     lines = (*report_lines(done.report), f"written: {done.folder} in {done.seconds:.1f} s, report.html to look at")
     return Outcome(lines, {"folder": str(done.folder), **done.report})
 

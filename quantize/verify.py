@@ -22,6 +22,7 @@ from edge.contract.errors import FormatError, GateError, InputError
 from edge.contract.labels import parse_labels
 from edge.contract.results import Outcome
 from edge.contract.spec import parse_spec_text, spec_text
+from edge.deep import REPLAY
 from edge.engine import Engine, run_in_batches
 from edge.trust import key_id
 from edge.trust import verify as verify_signature
@@ -30,6 +31,7 @@ from quantize.claims import (
     REPORT,
     Certified,
     Claim,
+    deep_claim,
     figure_claims,
     figures_of_files,
     file_claims,
@@ -121,6 +123,8 @@ def verify_subject(subject: Subject, data: str | None, deep: bool, progress: Pro
         return claims, ["the figures, because a file is not what it should be"]
     if (certified.folder / "head.npz").exists():
         claims.append(head_claim(certified, integers))
+    if (certified.folder / REPLAY).exists():
+        claims.append(deep_claim(certified, integers))
     remade, claim = figures_of_files(certified, integers)
     claims.append(claim)
     progress("files", 3, 3)
@@ -225,10 +229,11 @@ def _open_release(archive: Archive, scratch: Path, public: Ed25519PublicKey | No
     """Every byte is read, and so compared with the manifest's hash; the runtime needs no more."""
     for name in sorted(archive.names):
         pieces = archive.pieces(name)
-        if "/" in name:
+        if name.startswith("runtime/"):
             for _ in pieces:
                 pass
         else:
+            (scratch / name).parent.mkdir(exist_ok=True)
             with (scratch / name).open("wb") as file:
                 file.writelines(pieces)
     manifest = archive.manifest

@@ -2,6 +2,11 @@
 
 from typing import Any, Dict, NamedTuple, Tuple
 
+RETRAINED = (
+    "the network's last blocks were retrained on this board: they run in float,"
+    " and the release's certificate and golden vectors are not about them"
+)
+
 
 class Prediction(NamedTuple):
     """What the model says of one picture."""

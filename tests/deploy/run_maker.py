@@ -37,7 +37,8 @@ def make_run(run: Path, *, ready: bool = True, head: bytes = b"head") -> Path:
 
 def certify(folder: Path, ready: bool = True) -> None:
     """report.json for whatever is in the folder."""
-    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    hashes = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     hashes.pop("report.json", None)
     (folder / "report.json").write_text(json.dumps({"ready": ready, "files": hashes}), encoding="utf-8")
 

@@ -41,6 +41,16 @@ def test_a_packed_release_is_whole_and_signed(run: Path, key: Path) -> None:
         assert archive.manifest.created == "2026-11-22T05:00:00Z"
 
 
+def test_the_files_of_the_deeper_pass_travel_if_they_are_there_and_certified(run: Path, key: Path) -> None:
+    (run / "int8" / "deep").mkdir()
+    (run / "int8" / "deep" / "step.onnx").write_bytes(b"a step")
+    certify(run / "int8")
+    assert content_of(pack(run, key, NOW).archive, "deep/step.onnx") == b"a step"
+    (run / "int8" / "deep" / "step.onnx").write_bytes(b"another")
+    with pytest.raises(GateError, match=r"deep/step\.onnx"):
+        pack(run, key, NOW)
+
+
 def test_name_counter_and_place_have_defaults(run: Path, key: Path) -> None:
     report = pack(run, key, NOW)
     assert (report.name, report.version, report.counter) == ("my-digits-2", "1", int(NOW.timestamp()))

@@ -31,10 +31,10 @@ def small_files(mark="one"):
     return files
 
 
-def signed_manifest(files, counter, key=KEY, boards=("any",), name="tiny"):
-    # type: (dict, int, object, tuple, str) -> tuple
+def signed_manifest(files, counter, key=KEY, boards=("any",), name="tiny", spec=SPEC):
+    # type: (dict, int, object, tuple, str, ModelSpec) -> tuple
     entries = {path: FileEntry(len(data), hashlib.sha256(data).hexdigest()) for path, data in files.items()}
-    data = manifest_bytes(Manifest(1, name, "1", counter, "2026-11-22T05:41:00Z", boards, SPEC, entries))
+    data = manifest_bytes(Manifest(1, name, "1", counter, "2026-11-22T05:41:00Z", boards, spec, entries))
     return data, key.sign(data)
 
 

@@ -49,7 +49,7 @@ def test_a_taught_class_is_named_by_the_classifier(backbone, store):
     report = _teach(backbone, store, "Z", 10)
     assert report.new_class and len(report.ids) == 10
     assert report.learned.verdict.enough.classes[0].label == "Z"
-    classifier = Classifier(backbone, recall(backbone, store))
+    classifier = Classifier(recall(backbone, store))
     assert classifier.labels == KNOWN + ("Z",)
     said = [classifier.classify(image) for image in draw("Z", 30, 4)]
     assert np.mean([prediction.label == "Z" for prediction in said]) > 0.6
@@ -59,7 +59,7 @@ def test_a_taught_class_is_named_by_the_classifier(backbone, store):
 
 def test_with_nothing_taught_the_classifier_is_the_base(backbone, store):
     pixels, targets = known_letters(5, seed=9)
-    found = Classifier(backbone, recall(backbone, store)).probabilities(pixels)
+    found = Classifier(recall(backbone, store)).probabilities(pixels)
     assert found.shape == (len(pixels), len(KNOWN))
     assert (found.argmax(axis=1) == targets).mean() > 0.9
 
@@ -199,7 +199,7 @@ def test_a_fitted_look_is_used_by_the_classifier_and_undone(backbone, store):
     paper = on_paper(pixels, 1)
     report = _fit(backbone, store, paper[::6], [KNOWN[t] for t in targets[::6]])
     assert report.choice.changed and report.learned.look == report.choice.look.name
-    found = Classifier(backbone, recall(backbone, store)).probabilities(paper)
+    found = Classifier(recall(backbone, store)).probabilities(paper)
     assert (found.argmax(axis=1) == targets).mean() > 0.9
     assert forget_look(backbone, store).looks == (report.choice.look.name,)
     assert recall(backbone, store).look.name == "identity"

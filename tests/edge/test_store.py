@@ -249,10 +249,10 @@ def test_a_newer_schema_is_refused(tmp_path):
     with open_store(path):
         pass
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute("PRAGMA user_version = 4")
     connection.commit()
     connection.close()
-    with pytest.raises(FormatError, match="schema 3"), open_store(path):
+    with pytest.raises(FormatError, match="schema 4"), open_store(path):
         pass
 
 

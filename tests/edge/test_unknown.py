@@ -72,7 +72,7 @@ def test_a_frame_is_called_unknown_and_keeps_the_nearest_label(backbone, tmp_pat
     with open_store(str(tmp_path / "learned.sqlite")) as store:
         recalled = recall(backbone, store)
         strange, ordinary = draw("M", 20, 4), draw("H", 20, 4)
-        classifier, never = Classifier(backbone, recalled), Classifier(backbone, recalled, false_alarms=0.0)
+        classifier, never = Classifier(recalled), Classifier(recalled, false_alarms=0.0)
         said = [classifier.classify(frame) for frame in strange]
         before = np.mean([each.unknown for each in said])
         assert before > 0.3
@@ -81,5 +81,5 @@ def test_a_frame_is_called_unknown_and_keeps_the_nearest_label(backbone, tmp_pat
         assert not any(never.classify(frame).unknown for frame in strange)
         codes = encode(_features(backbone, "M", 10, 3), backbone.base.step)
         store.add("M", "", recalled.key, [NewExample("m", row, None) for row in codes])
-        taught = Classifier(backbone, recall(backbone, store))
+        taught = Classifier(recall(backbone, store))
         assert np.mean([taught.classify(frame).unknown for frame in strange]) < before

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
-from release_maker import new_board, signed_manifest, small_files, zip_bytes
+from release_maker import SPEC, new_board, signed_manifest, small_files, zip_bytes
 
 from edge.base import Rows, make_base, write_base
 from edge.engine import Engine
@@ -47,13 +47,18 @@ def tiny_release(path, counter, changes=()):
     with open(head, "rb") as file:
         files["head.npz"] = file.read()
     os.remove(head)
+    files.update(changes)
+    return write_archive(path, files, counter)
+
+
+def write_archive(path, files, counter, spec=SPEC):
+    """Writes a release of `files` and this runtime to `path`."""
     for folder, _, names in os.walk(RUNTIME):
         for name in (name for name in names if name.endswith(".py")):
             place = os.path.join(folder, name)
             with open(place, "rb") as file:
                 files["runtime/edge/" + os.path.relpath(place, RUNTIME)] = file.read()
-    files.update(changes)
-    data, signature = signed_manifest(files, counter)
+    data, signature = signed_manifest(files, counter, spec=spec)
     contents = [("manifest.json", data), ("manifest.sig", signature)] + sorted(files.items())
     with open(path, "wb") as archive:
         archive.write(zip_bytes(contents))
