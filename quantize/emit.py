@@ -1,17 +1,21 @@
 """One set of integers, four ONNX files: opset 13 and IR 7, which onnxruntime 1.10 and TensorRT 8.2 load.
 
 u8           for CPUs: uint8 with zero point 128, int32 bias, the pixels as input; ReLU and ReLU6 as Clip on the codes,
-             but for unsigned tensors, whose codes end where the activation does
-s8           for TensorRT with INT8: int8 with zero point 0, float bias, Q/DQ on both inputs of an add, float input
+             but for unsigned tensors, whose codes end where the activation does; what pads those reads them with
+             zero point 0, which is what ONNX's Conv pads with
+s8           for TensorRT with INT8: int8 with zero point 0, float bias, Q/DQ on both inputs of an add, float input;
+             unsigned tensors are padded by a node of its own
 s8_identity  the same with Q/DQ on the identity branch of an add alone, where TensorRT fuses convolution, add and ReLU:
              the convolution's sum is not rounded before the add, so some codes differ; certified by itself
-float        for TensorRT in FP16: the s8 file without Q/DQ, but with Clip where a code would saturate
+float        for TensorRT in FP16: the s8 file without Q/DQ, but with Clip where a code would saturate, and with tensors
+             that begin at 0 where they are padded
 
 The TensorRT files take (pixel - 128) with an input scale of 1 and hold the first weights divided by 128: a power of
 two, so the numbers stay the same.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +32,16 @@ from quantize.plan import INPUT, Add, Mover
 
 OPSET, IR_VERSION = 13, 7
 BLOCKS_KEY = "edgewise.first_kernel_left_right"  # in the u8 file's metadata, where its first layer reads blocks
-PLAIN = "u8_plain"  # u8 without blocks, whose float sums, unoptimized, have the order of s8's: to compare, not to ship
+PLAIN = "u8_plain"  # every float value in it, unoptimized, is one of s8: to compare, not to ship
 _TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 class _U8:
     """uint8, zero point 128. The first convolution reads blocks of pixels where it can: quantize/blocks.py."""
 
-    def __init__(self, integers: Integers, spec: ModelSpec, blocks: bool = True) -> None:
-        self.graph, self.integers, self.spec = Graph(), integers, spec
-        self.blocked = first_convolution(integers, spec.height, spec.width) if blocks else None
+    def __init__(self, integers: Integers, spec: ModelSpec, plain: bool = False) -> None:
+        self.graph, self.integers, self.spec, self.plain = Graph(), integers, spec, plain
+        self.blocked = None if plain else first_convolution(integers, spec.height, spec.width)
 
     def start(self) -> None:
         pixels = "pixels"
@@ -63,10 +67,16 @@ class _U8:
         zero = self.graph.constant("zero.u8", np.uint8(128))
         codes = tensor + ".q"
         if bordered is not None:
-            codes = self.graph.padded(bordered, codes, np.uint8(128 + bordered.border))
+            border = np.uint8(128 + bordered.border)
+            if self.plain:
+                codes = self.graph.padded(bordered, codes, border)
+            else:
+                zero = self.graph.constant("zero.u8.border", border)
         return self.graph.node("DequantizeLinear", [codes, scale, zero], f"{tensor}.to.{reader}")
 
     def _conv(self, layer: IntegerConv, value: str) -> str:
+        if not self.plain:
+            layer = _counted_from(layer, layer.border)
         weight = self.graph.dequantized_weight(layer, layer.weight_scale)
         name, count = layer.name + ".bias", len(layer.bias)
         inputs = [
@@ -151,39 +161,49 @@ class _S8:
 
 
 class _Float:
-    """The same weights and biases, nothing rounded at run time; what saturated in training saturates here too."""
+    """The same weights and biases, nothing rounded at run time; what saturated in training saturates here too.
+
+    `borders`: by tensor that is padded with another code than 0, that code, from which its values are counted here.
+    """
 
     def __init__(self, integers: Integers) -> None:
         self.graph, self.integers = Graph(), integers
         self.tensors = {INPUT: "pixels"}
+        self.borders = {x.sources[0]: x.border for x in integers.layers if isinstance(x, IntegerConv) and x.border}
 
     def start(self) -> None:
         """The pixels are used as they come."""
 
     def layer(self, layer: IntegerLayer) -> None:
-        values = [self.value(name, layer.name, _bordered(layer)) for name in layer.sources]
+        values = [self.value(name, layer.name) for name in layer.sources]
         if isinstance(layer, IntegerConv):
-            scale = first_divided(layer, layer.weight_scale).reshape(-1, 1, 1, 1)
-            weight = self.graph.constant(layer.name + ".weight", layer.weight.astype(np.float32) * scale)
-            bias = self.graph.constant(layer.name + ".bias", layer.bias.astype(np.float32) * layer.bias_scale)
-            total = self.graph.conv(layer, values[0], weight, bias)
+            total = self._conv(_counted_from(layer, self.borders.get(layer.sources[0], 0)), values[0])
         else:
             total = self.graph.combine(layer, values, layer.name + ".sum")
         self.tensors[layer.name] = total if isinstance(layer, Mover) else self._clip(layer, total)
 
-    def value(self, tensor: str, reader: str, bordered: IntegerConv | None = None) -> str:
-        value = self.tensors[tensor]
-        if bordered is not None:
-            value = self.graph.padded(bordered, value, np.float32(bordered.border * self.integers.scales[tensor]))
-        return value
+    def value(self, tensor: str, reader: str) -> str:
+        return self.tensors[tensor]
+
+    def _conv(self, layer: IntegerConv, value: str) -> str:
+        scale = first_divided(layer, layer.weight_scale).reshape(-1, 1, 1, 1)
+        weight = self.graph.constant(layer.name + ".weight", layer.weight.astype(np.float32) * scale)
+        border = self.borders.get(layer.name, 0) * self.integers.scales[layer.name]
+        bias = self.graph.constant(layer.name + ".bias", layer.bias.astype(np.float32) * layer.bias_scale - border)
+        return self.graph.conv(layer, value, weight, bias)
 
     def _clip(self, layer: IntegerLayer, total: str) -> str:
-        scale = self.integers.scales[layer.name]
+        scale, border = self.integers.scales[layer.name], self.borders.get(layer.name, 0)
         bounds = [
-            self.graph.constant(f"{layer.name}.{side}", np.float32(code * scale))
+            self.graph.constant(f"{layer.name}.{side}", np.float32((code - border) * scale))
             for side, code in zip(("low", "high"), code_range(layer.activation, float(scale)), strict=True)
         ]
         return self.graph.node("Clip", [total, *bounds], layer.name + ".clip")
+
+
+def _counted_from(layer: IntegerConv, code: int) -> IntegerConv:
+    """The same sums, of codes counted from `code`, with which the layer pads if it pads."""
+    return replace(layer, bias=layer.bias + code * layer.weight.sum((1, 2, 3), dtype=np.int32), border=0)
 
 
 def _bordered(layer: IntegerLayer) -> IntegerConv | None:
@@ -194,7 +214,7 @@ def _bordered(layer: IntegerLayer) -> IntegerConv | None:
 _Writer = _U8 | _S8 | _Float
 _FORMS: dict[str, Callable[[Integers, ModelSpec], _Writer]] = {
     "u8": _U8,
-    PLAIN: lambda integers, spec: _U8(integers, spec, blocks=False),
+    PLAIN: lambda integers, spec: _U8(integers, spec, plain=True),
     "s8": lambda integers, _: _S8(integers),
     "s8_identity": lambda integers, _: _S8(integers, summed_in_float(integers)),
     "float": lambda integers, _: _Float(integers),

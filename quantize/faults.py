@@ -103,7 +103,7 @@ def _pads(model: onnx.ModelProto) -> bool:
 
 def _border(model: onnx.ModelProto) -> bool:
     """Of a convolution whose input is padded with another value than zero."""
-    names = [tensor.name for tensor in model.graph.initializer if tensor.name.endswith(".padded.border")]
+    names = [tensor.name for tensor in model.graph.initializer if tensor.name.endswith(".border")]
     return _edit(model, names, lambda border: border + border.dtype.type(1))
 
 

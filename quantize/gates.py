@@ -7,17 +7,21 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edge.contract.errors import GateError
+from quantize.fake import FakeQuant
+from quantize.grid import SHIFT
 from quantize.integers import Float32, IntegerConv, IntegerLayer, Integers
-from quantize.plan import FUSED_OPERATOR
-from quantize.reference import layer_codes
+from quantize.plan import FUSED_OPERATOR, INPUT
+from quantize.reference import layer_codes, output_codes
 
 _SUFFIX = re.compile(
     r"\.(sum|q|q\.all|q\.blocks)(_token_\d+)?$"
 )  # of quantize.emit, and of onnxruntime's layout changes
+_MOST_OFF = 0.01  # of a layer's codes
 _REMEDY = "report it with report.json: this onnxruntime does not run what was trained"
 
 
@@ -45,6 +49,33 @@ def find_fused(integers: Integers, optimized: Path) -> Fused:
             found.add(name)
     names = [layer.name for layer in integers.layers if _operator(layer)]
     return Fused(tuple(n for n in names if n in found), tuple(n for n in names if n not in found))
+
+
+@torch.no_grad()
+def require_trained(model: FakeQuant, integers: Integers, pixels: NDArray[np.uint8]) -> None:
+    """Raises GateError with the first layer whose integers are not the layer that was trained.
+
+    Every later proof compares files with these integers, so nothing else would tell. Each layer is given the trained
+    layer's own inputs for pixels (N, H, W, C) uint8. Its codes may be one off, and seldom: float32 sums of the one
+    and integer sums of the other fall on two sides of a rounding now and then.
+    """
+    shift = {name: SHIFT if name in model.unsigned else 0 for name in model.grid}
+    codes = {INPUT: torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - SHIFT}
+    for trained, layer in zip(model.plan.layers, integers.layers, strict=True):
+        inputs = tuple((codes[name] + shift[name]) * model.scale_of(name) for name in trained.sources)
+        steps = torch.round(model.layer(trained, inputs) / model.scale_of(trained.name))
+        codes[trained.name] = steps - shift[trained.name]
+        given = output_codes(integers, layer, tuple(codes[name] for name in trained.sources))
+        off = (given - codes[trained.name]).abs()
+        if off.max() > 1 or off.mean() > _MOST_OFF:
+            raise GateError(
+                f"the integers of {layer.name} are not what was trained: {100 * off.mean():.2f} % of its codes differ, "
+                f"by up to {off.max():.0f}",
+                f"at most {100 * _MOST_OFF:.0f} %, by one",
+                "report it with the network: this is a fault of edgewise",
+            )
+        for name in model.last_uses.get(trained.name, ()):
+            del codes[name]
 
 
 def require_fused(fused: Fused) -> None:

@@ -163,12 +163,14 @@ class _Reader:
         pads, border = self.four(node, "pads"), 0
         if name + ".padded" in self.outputs:
             top, left, bottom, right = self.array(name + ".padded.sides", np.int64, 1)[[2, 3, 6, 7]].tolist()
-            pads, border = (top, left, bottom, right), self.border(name)
+            pads, border = (top, left, bottom, right), int(self.array(name + ".padded.border", np.int8, 0))
         geometry = Geometry(self.pair(node, "strides"), pads, self.pair(node, "dilations"), group)
         weight = self.array(name + ".weight.codes", np.int8, 4)
         scale = self.array(name + ".weight.scale", np.float32, 1)
         if self.form == "u8":
             bias, step = self.array(name + ".bias.codes", np.int32, 1), self.array(name + ".bias.scale", np.float32, 1)
+            border = self.zero_point(node.input[0]) - _ZERO_POINT
+            bias = bias - border * weight.sum((1, 2, 3), dtype=np.int32)
         else:
             scale = (scale / np.float32(INPUT_SCALE) if source == INPUT else scale).astype(np.float32)
             step = self.scale(source) * scale
@@ -178,11 +180,9 @@ class _Reader:
         layer = IntegerConv(name, (source,), weight, scale, bias, step, geometry, self.activation(name), border)
         return self.unblocked(layer) if source == INPUT and BLOCKS_KEY in self.metadata else layer
 
-    def border(self, name: str) -> int:
-        """The code that the convolution `name` pads with."""
-        kind = np.uint8 if self.form == "u8" else np.int8
-        value = int(self.array(name + ".padded.border", kind, 0))
-        return value - _ZERO_POINT if self.form == "u8" else value
+    def zero_point(self, value: str) -> int:
+        """That of the DequantizeLinear which gives `value`."""
+        return int(self.array(self.node(value).input[2], np.uint8, 0))
 
     def unblocked(self, layer: IntegerConv) -> IntegerConv:
         """The first convolution on single pixels: the file has it on blocks of them."""

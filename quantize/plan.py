@@ -133,22 +133,22 @@ def unsigned_tensors(layers: Sequence[Layer]) -> frozenset[str]:
     """The tensors of 0 to 255 steps: behind a ReLU, which leaves int8 with zero point 0 half of its codes.
 
     Only convolutions can write or read such a tensor, for they take the shift to -128 to 127 into their bias. Where a
-    reader pads, what it pads with is no zero of the shifted codes, and padding becomes an operation of its own: worth
-    it for the first layer alone, whose rounding does more harm than that of any other (ADR 12).
+    reader pads, what it pads with is no zero of the shifted codes, and in the int8 files padding becomes an operation
+    of its own: worth it before a depthwise convolution, where a clip of the codes costs as much (ADR 12).
     """
     found = set()
     for layer in layers:
         readers = [reader for reader in layers if layer.name in reader.sources]
-        padded = any(isinstance(reader, Conv) and any(reader.geometry.pads) for reader in readers)
-        if (
-            isinstance(layer, Conv)
-            and layer.activation != "none"
-            and readers
-            and all(isinstance(reader, Conv) for reader in readers)
-            and (not padded or INPUT in layer.sources)
-        ):
+        if isinstance(layer, Conv) and layer.activation != "none" and readers and all(map(_reads_unsigned, readers)):
             found.add(layer.name)
     return frozenset(found)
+
+
+def _reads_unsigned(layer: Layer) -> bool:
+    if not isinstance(layer, Conv):
+        return False
+    depthwise = layer.geometry.groups > 1 and layer.weight.shape[1] == 1
+    return depthwise or not any(layer.geometry.pads)
 
 
 def last_uses(layers: Sequence[Reader]) -> dict[str, set[str]]:

@@ -24,7 +24,14 @@ from quantize.claims import Certified, require_golden
 from quantize.emit import emit
 from quantize.fake import FakeQuant
 from quantize.folder import completed, write_golden, write_report, writing
-from quantize.gates import require_accuracy, require_agreement, require_exact, require_fused, require_same_forms
+from quantize.gates import (
+    require_accuracy,
+    require_agreement,
+    require_exact,
+    require_fused,
+    require_same_forms,
+    require_trained,
+)
 from quantize.html import PAGE, render_report
 from quantize.integers import Float32, Integers, extract
 from quantize.material import Material, load_material
@@ -38,6 +45,8 @@ from train.augment import make_augment
 from train.memory import keep_freed_memory
 from train.predict import predict
 from train.run_folder import Run, load_run
+
+_LAYER_PICTURES = 16  # that each layer is compared with the trained one on
 
 Progress = Callable[[str, int, int], None]
 Method = Literal["auto", "ptq", "qat"]
@@ -58,9 +67,9 @@ def quantize(
     method: "ptq" calibrates and rounds, "qat" trains after that, "auto" trains only if that alone does not agree with
     FP32 as the recipe wants, and keeps the better of the two. `data` replaces the data set that the run remembers,
     `pictures` are unlabelled ones to tune on. `progress` gets the stage, the step and the number of steps. Raises
-    GateError if a planned integer layer runs in float, if the u8 file is not bit-identical to the integer reference, if
-    it answers too differently from FP32, or if a form's golden vectors would be refused by a board; RUN/int8 is then as
-    it was.
+    GateError if a layer's integers are not what was trained, if a planned integer layer runs in float, if the u8 file
+    is not bit-identical to the integer reference, if it answers too differently from FP32, or if golden vectors
+    would be refused by a board; RUN/int8 is then as it was.
     """
     start = time.monotonic()
     keep_freed_memory()
@@ -69,6 +78,7 @@ def quantize(
     material = load_material(run, data, pictures, recipe.qat.seed, partial(progress, "pictures"))
     model, history = _quantized(run, plan, material, recipe, method, progress)
     integers = extract(model)
+    require_trained(model, integers, material.test[:_LAYER_PICTURES])
     with writing(run_folder / "int8") as folder:
         for form in FORMS:
             emit(integers, run.spec, form, folder / f"model.{form}.onnx")
@@ -79,6 +89,8 @@ def quantize(
         require_golden(Certified(folder, report, run.spec, run.labels))
         seconds = time.monotonic() - start
         tuned_on = {"source": material.source, "labelled": pictures is None}
+        answers = predict(model, material.test)[1].argmax(1)
+        history["test_agreement"] = agreement(answers, measured.logits["u8"].argmax(1))
         report |= {
             "method": history,
             "recipe": asdict(recipe),
@@ -100,8 +112,9 @@ def _quantized(
 ) -> tuple[FakeQuant, dict[str, Any]]:
     """The quantized network, and how it came about: agreement with FP32 on val pictures after each stage.
 
-    To them come pictures to tune on that calibration left: agreement needs no label, and few pictures prove little. If
-    training was not asked for, it is kept only where it came closer to FP32 on the val pictures, which it did not see.
+    To judge calibration, they are joined by pictures to tune on that it left: agreement needs no label, and few
+    pictures prove little. Training sees those, so it is compared with calibration on the val pictures alone; if it was
+    not asked for, it is kept only where it came closer to FP32 there.
     """
     order = np.random.default_rng(recipe.ptq.seed).permutation(len(material.tune))
     sample, rest = np.sort(order[: recipe.ptq.pictures]), order[recipe.ptq.pictures :]
@@ -128,8 +141,9 @@ def _quantized(
     history |= {"name": "qat", "steps": steps, "seconds_a_step": round((time.monotonic() - started) / steps, 4)}
     held = material.val[:most]
     wanted, given, trained = wanted[: len(held)], given[: len(held)], simulate(extract(model), held)
-    history["val_agreement"]["qat"] = agreement(trained.argmax(1), wanted.argmax(1))
-    divergence = {"ptq": _divergence(wanted, given), "qat": _divergence(wanted, trained)}
+    stages = {"ptq": given, "qat": trained}
+    history["val_agreement"] = {name: agreement(x.argmax(1), wanted.argmax(1)) for name, x in stages.items()}
+    divergence = {name: _divergence(wanted, x) for name, x in stages.items()}
     history["val_divergence"] = divergence
     if method == "auto" and divergence["ptq"] < divergence["qat"]:
         return calibrated, history | {"name": "ptq"}

@@ -54,8 +54,10 @@ def report_lines(report: dict[str, Any]) -> tuple[str, ...]:
     if accuracy:
         values = ", ".join(f"{name} {value:.2f} %" for name, value in accuracy.items())
         lines.append(f"accuracy on {report['test_count']} test pictures: {values}")
-    for name, teacher in (("agreement_with_fp32", "FP32"), ("agreement", "the QAT model")):
-        found = report[name]["u8"]
+    for found, teacher in (
+        (report["agreement_with_fp32"]["u8"], "FP32"),
+        (method["test_agreement"], "the quantized model as torch computes it"),
+    ):
         lines.append(
             f"top-1 agreement of u8 with {teacher}: {found['percent']:.2f} % "
             f"(95 % interval {found['low']:.2f} to {found['high']:.2f})"

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from edge.contract.spec import ModelSpec
 from quantize.fake import FakeQuant
-from quantize.plan import Conv, Layer, Plan, activate, float_logits
+from quantize.plan import Conv, Layer, Plan, activate, float_logits, unsigned_tensors
 from quantize.rounding import round_weights
 from quantize.trace import make_plan
 from train.memory import keep_freed_memory
@@ -40,15 +40,17 @@ def main() -> None:
     network = build_network(name, 3, 1000, (224, 224))
     load_pretrained(network, name)
     plan = make_plan(network)
-    readers = {layer.name: [x for x in plan.layers if layer.name in x.sources] for layer in plan.layers}
-    relu = [layer.name for layer in plan.layers if layer.activation != "none"]
-    every = frozenset(name for name in relu if all(isinstance(reader, Conv) for reader in readers[name]))
+    unpadded = frozenset(
+        name
+        for name in unsigned_tensors(plan.layers)
+        if not any(isinstance(x, Conv) and any(x.geometry.pads) for x in plan.layers if name in x.sources)
+    )
     print("| activations | agreement | divergence |\n| --- | --- | --- |")
     for title, kind, unsigned in (
         ("float", FloatActivations, None),
         ("0 to 127", FakeQuant, frozenset[str]()),
+        ("0 to 255 where no reader pads", FakeQuant, unpadded),
         ("0 to 255 as in unsigned_tensors", FakeQuant, None),
-        ("0 to 255 for all that only convolutions read", FakeQuant, every),
     ):
         model = kind(plan)
         model.unsigned = model.unsigned if unsigned is None else unsigned

@@ -36,7 +36,7 @@ def make(run: Path, source: Path, *options: str) -> None:
     if not (run / "model.safetensors").exists():
         call("train", str(source), "--out", str(run), *options)
     if not (run / "int8" / "report.json").exists():
-        call("quantize", str(run), "--qat")
+        call("quantize", str(run))
 
 
 def label_free(data: Path, out: Path) -> None:
@@ -47,7 +47,7 @@ def label_free(data: Path, out: Path) -> None:
     if not (run / "model.safetensors").exists():
         call("import", "efficientnet-lite0", "--out", str(run))
     if not (run / "int8" / "report.json").exists():
-        call("quantize", str(run), "--qat", "--pictures", str(out / "tuning"))
+        call("quantize", str(run), "--pictures", str(out / "tuning"))
 
 
 def split_pictures(data: Path, out: Path) -> None:

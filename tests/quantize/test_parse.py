@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 from networks import KINDS, quantized, random_net, smooth_pixels
@@ -20,7 +19,8 @@ from edge.contract.spec import FORMS, ModelSpec
 from quantize.emit import emit
 from quantize.fake import FakeQuant
 from quantize.faults import FAULTS
-from quantize.integers import Integers, canonical
+from quantize.gates import require_trained
+from quantize.integers import IntegerConv, IntegerLayer, Integers, canonical
 from quantize.parse import (
     first_difference,
     parse_s8,
@@ -29,8 +29,7 @@ from quantize.parse import (
     require_written,
     without_unrounded,
 )
-from quantize.plan import INPUT
-from quantize.reference import output_codes
+from quantize.plan import Add
 from quantize.simulate import simulate
 from train.predict import predict
 
@@ -83,15 +82,25 @@ def test_each_layer_of_the_integers_is_the_layer_that_was_trained(
     seed: int, channels: int, six: bool, kinds: tuple[str, ...]
 ) -> None:
     model, integers, _ = _quantized(seed, channels, six, kinds)
-    steps = {INPUT: torch.from_numpy(smooth_pixels(8, 16, channels, seed + 1)).permute(0, 3, 1, 2).float() - 128}
-    with torch.no_grad():
-        for trained, layer in zip(model.plan.layers, integers.layers):
-            inputs = tuple(steps[name] * model.scale_of(name) for name in trained.sources)
-            steps[trained.name] = (model.layer(trained, inputs) / model.scale_of(trained.name)).round()
-            codes = tuple(steps[name] - (128 if name in model.unsigned else 0) for name in trained.sources)
-            given_codes = output_codes(integers, layer, codes) + (128 if trained.name in model.unsigned else 0)
-            off = (given_codes - steps[trained.name]).abs()
-            assert off.max() <= 1 and (off > 0).float().mean() < 0.01, trained.name
+    require_trained(model, integers, smooth_pixels(8, 16, channels, seed + 1))
+
+
+def test_integers_of_another_network_than_was_trained_are_refused_by_the_layer() -> None:
+    model, integers, _ = _quantized(11, 3, True, ("depthwise",))
+    pixels = smooth_pixels(8, 16, 3, 12)
+    for index, layer in enumerate(integers.layers):
+        wrong: IntegerLayer
+        if isinstance(layer, IntegerConv):
+            wrong = replace(
+                layer, bias=layer.bias + 2 * np.rint(integers.scales[layer.name] / layer.bias_scale).astype(np.int32)
+            )
+        elif isinstance(layer, Add):
+            wrong = replace(layer, activation="none" if layer.activation != "none" else "relu")
+        else:
+            continue
+        layers = (*integers.layers[:index], wrong, *integers.layers[index + 1 :])
+        with pytest.raises(GateError, match=f"the integers of {layer.name} are not what was trained"):
+            require_trained(model, replace(integers, layers=layers), pixels)
 
 
 @functools.cache
@@ -107,7 +116,7 @@ def _written(kinds: tuple[str, ...]) -> tuple[Integers, ModelSpec, dict[str, byt
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found_in_every_form_that_has_a_place_for_it(tmp_path: Path, fault: str) -> None:
     placed = 0
-    for kinds in (("residual",), ("squeeze", "branches")):
+    for kinds in (("residual",), ("squeeze", "branches"), ("depthwise",)):
         integers, spec, files = _written(kinds)
         for form, content in files.items():
             model = onnx.ModelProto.FromString(content)
