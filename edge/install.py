@@ -21,7 +21,7 @@ from edge.trust import rotate as rotate_keys
 BLOCK_BYTES = 4096  # what a file takes on disk at least, and about what its entry in a folder does
 MARGIN_BYTES = 1 << 20  # for state.json, the launcher and what else writes meanwhile
 
-RunGolden = Callable[[str], object]  # of a release folder; raises GateError unless its golden vectors hold
+RunTrial = Callable[[str], object]  # of a release folder; raises GateError unless golden vectors and frames hold
 Refuse = Callable[[Archive], object]  # raises an EdgewiseError where the archive shall not be installed
 
 
@@ -59,7 +59,7 @@ def missing(board: Board, data: bytes, signature: bytes) -> Tuple[str, ...]:
 def install(
     board: Board,
     archive_path: str,
-    run_golden: RunGolden,
+    run_trial: RunTrial,
     refuse: Refuse = lambda archive: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> InstallReport:
@@ -67,7 +67,7 @@ def install(
 
     Files that the archive leaves out must be in objects/. `refuse` is called with the verified archive before anything
     is written. Raises what that does; InputError, FormatError or TrustError for an archive that cannot be used,
-    BoardError for a disk that cannot take it, GateError if its golden vectors do not hold.
+    BoardError for another board or a disk that cannot take it, GateError if its trial does not hold.
     """
     with disk_errors(board), locked(board):
         state = _recover(board)
@@ -83,7 +83,7 @@ def install(
             try:
                 written_bytes = _copy(board, archive, absent)
                 begun = clock()
-                state = _try_out(board, staged, archive.release, run_golden)
+                state = _try_out(board, staged, archive.release, run_trial)
                 health_s = clock() - begun
             except (EdgewiseError, OSError) as error:
                 with suppress(OSError):  # on a full or failing disk the next recover() does the rest
@@ -94,7 +94,7 @@ def install(
     return InstallReport(archive.release, GOOD, state.previous, False, written_bytes, health_s)
 
 
-def rollback(board: Board, run_golden: RunGolden, clock: Callable[[], float] = time.monotonic) -> InstallReport:
+def rollback(board: Board, run_golden: RunTrial, clock: Callable[[], float] = time.monotonic) -> InstallReport:
     """Goes back to the release that was GOOD before, if its golden vectors still hold. Raises BoardError, GateError."""
     with disk_errors(board), locked(board):
         state = roll_back(_recover(board))
@@ -186,11 +186,11 @@ def _copy(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> int:
     return sum(entry.size_bytes for entry in absent.values())
 
 
-def _try_out(board: Board, state: State, release: str, run_golden: RunGolden) -> State:
+def _try_out(board: Board, state: State, release: str, run_trial: RunTrial) -> State:
     """STAGED -> TRIAL -> GOOD. `current` changes after the golden vectors held, and GOOD is written last."""
     state = begin_trial(state, release)
     save_state(board, state)
-    run_golden(board.release(release))
+    run_trial(board.release(release))
     write_whole(board.path("edgewise"), LAUNCHER.encode("ascii"), mode=0o755)
     point_current(board, release)
     state = confirm(state, release)
