@@ -1,7 +1,7 @@
 """Camera bytes -> model bytes: the one copy of the pixel arithmetic, for training's evaluation, calibration and board.
 
-uint8 in, uint8 out, integer arithmetic all the way (OpenCV's bilinear resize of bytes is fixed-point), so that every
-machine and OpenCV version gives the same bytes. Normalisation is not here: the model's first node takes the bytes.
+uint8 in, uint8 out, integer arithmetic all the way, so that every machine and OpenCV version gives the same bytes.
+Normalisation is not here: the model's first node takes the bytes.
 """
 
 import cv2
@@ -43,7 +43,8 @@ def prepare(picture: np.ndarray, spec: ModelSpec) -> np.ndarray:
 
     picture: (H, W), (H, W, 1) or (H, W, 3) uint8, grey or BGR. Returns (height, width, channels) uint8: the largest
     centred part of the model's shape, shrunk by exact halves while it is at least twice too large (bilinear alone
-    would skip pixels), then by OpenCV's bilinear resize. Raises InputError for another dtype or shape.
+    would skip pixels), then by OpenCV's bit-exact bilinear resize: plain INTER_LINEAR rounds otherwise on ARM, where
+    Carotene or KleidiCV does it. Raises InputError for another dtype or shape.
     """
     if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or 0 in picture.shape:
         raise InputError(
@@ -54,7 +55,7 @@ def prepare(picture: np.ndarray, spec: ModelSpec) -> np.ndarray:
         height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
         pixels = cv2.resize(pixels[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
     if pixels.shape[:2] != (spec.height, spec.width):
-        pixels = cv2.resize(pixels, (spec.width, spec.height), interpolation=cv2.INTER_LINEAR)
+        pixels = cv2.resize(pixels, (spec.width, spec.height), interpolation=cv2.INTER_LINEAR_EXACT)
     return np.ascontiguousarray(pixels).reshape(spec.height, spec.width, spec.channels)
 
 

@@ -4,11 +4,15 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
+
 from deploy.archive import archive_bytes
 from deploy.keys import load_private_key
+from edge.base import Rows, make_base, write_base
 from edge.contract.archive import Archive
 from edge.contract.manifest import FileEntry, manifest_bytes
 from edge.contract.spec import ModelSpec, spec_text
+from edge.engine import Engine
 
 TINY = Path(__file__).resolve().parents[1] / "edge" / "files"
 
@@ -56,3 +60,21 @@ def changed(archive: Path, out: Path, changes: dict[str, bytes], counter: int, k
 def content_of(archive: Path, name: str) -> bytes:
     with Archive(str(archive), unverified) as release:
         return b"".join(release.pieces(name))
+
+
+def stripes(count: int, upright: bool) -> np.ndarray:
+    """(count, 8, 8, 1) uint8: what the tiny network was made for."""
+    rows = np.broadcast_to(40 + 170 * (np.arange(8) % 2), (8, 8))
+    noise = np.random.default_rng(int(upright)).normal(0, 12, (count, 8, 8))
+    return np.clip((rows if upright else rows.T) + noise, 0, 255).astype(np.uint8)[..., None]
+
+
+def tiny_head(path: Path) -> bytes:
+    """A head.npz of the tiny network, "cat" for upright stripes and "dog" for lying ones; also written to `path`."""
+    targets = np.repeat([0, 1], 30)
+    features, _ = Engine(str(TINY / "tiny.u8.onnx")).run(np.concatenate([stripes(30, True), stripes(30, False)]))
+    rows = np.concatenate([features, np.ones((60, 1), np.float32)], axis=1)
+    weights = np.linalg.lstsq(rows, np.eye(2)[targets] * 8, rcond=None)[0]
+    parts = [Rows(features[start::3], targets[start::3]) for start in range(3)]
+    write_base(str(path), make_base(*parts, weights=weights[:-1], bias=weights[-1], seed=0))
+    return path.read_bytes()

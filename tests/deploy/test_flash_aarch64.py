@@ -11,15 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from run_maker import TINY, make_run
+from run_maker import make_run, stripes, tiny_head
 
 from bench.ssh_board import SSHD, SshBoard
 from deploy.flash import flash
 from deploy.installed import rollback
 from deploy.keys import keygen
 from deploy.pack import pack
-from edge.base import Rows, make_base, write_base
-from edge.engine import Engine
 from edge.film import open_film
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,24 +40,6 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshBoard]
     board.close()
 
 
-def stripes(count: int, upright: bool) -> np.ndarray:
-    """(count, 8, 8, 1) uint8: what the tiny network was made for."""
-    rows = np.broadcast_to(40 + 170 * (np.arange(8) % 2), (8, 8))
-    noise = np.random.default_rng(int(upright)).normal(0, 12, (count, 8, 8))
-    return np.clip((rows if upright else rows.T) + noise, 0, 255).astype(np.uint8)[..., None]
-
-
-def head(path: Path) -> bytes:
-    """The tiny network's head.npz, made on this machine."""
-    targets = np.repeat([0, 1], 30)
-    features, _ = Engine(str(TINY / "tiny.u8.onnx")).run(np.concatenate([stripes(30, True), stripes(30, False)]))
-    rows = np.concatenate([features, np.ones((60, 1), np.float32)], axis=1)
-    weights = np.linalg.lstsq(rows, np.eye(2)[targets] * 8, rcond=None)[0]
-    parts = [Rows(features[start::3], targets[start::3]) for start in range(3)]
-    write_base(str(path), make_base(*parts, weights=weights[:-1], bias=weights[-1], seed=0))
-    return path.read_bytes()
-
-
 def film(path: Path) -> Path:
     """Ten frames of upright stripes."""
     with open_film(str(path), 10.0, (64, 64)) as opened:
@@ -79,7 +59,7 @@ def test_an_arm64_board_is_flashed_gives_the_desks_features_names_a_film_and_is_
     tmp_path: Path, board: SshBoard
 ) -> None:
     key = keygen(tmp_path / "desk")
-    base = head(tmp_path / "head.npz")
+    base = tiny_head(tmp_path / "head.npz")
     one, two = (
         pack(make_run(tmp_path / str(n), head=base), key.key, NOW, name="tiny", counter=n, boards=("aarch64",)).archive
         for n in (1, 2)
