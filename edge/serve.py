@@ -6,6 +6,7 @@ one: on a frame, or while the camera is away on the golden vectors, after each t
 
 import argparse
 import contextlib
+import os
 import time
 from typing import Any, Callable, Iterator, Optional
 
@@ -104,7 +105,7 @@ def serve(
     from edge.verbs import open_learned, this_release
 
     release = this_release()
-    name = current_name(board)
+    name = os.path.basename(release.path)
     longest_s = min(LAST_RETRY_S, watchdog_s / 4) if watchdog_s else LAST_RETRY_S
     with open_learned(board) as store:
         learnt = Learnt(release, store)

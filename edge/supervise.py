@@ -4,6 +4,7 @@ The same contract: the process is told $NOTIFY_SOCKET and $WATCHDOG_USEC and ans
 sign of life is killed and started anew. Without limits on memory and files, though, and as the user who starts this.
 """
 
+import ctypes
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from edge.notify import ALIVE, READY
 LOG = os.path.join("log", "service.log")
 MAX_LOG_BYTES = 1 << 20
 _TICK_S = 0.25
+_PR_SET_PDEATHSIG = 1  # prctl(2): the signal that comes when the parent has ended, however it did
 
 
 class Limits(NamedTuple):
@@ -56,7 +58,15 @@ def supervise(
 @contextmanager
 def _process(command: Sequence[str], environment: Dict[str, str], log: IO[bytes], limits: Limits) -> Iterator:
     """The running process, ended with the `with` block however that ends."""
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    libc = ctypes.CDLL(None)  # loaded before the fork
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),  # it must not go on unwatched
+    )
     try:
         yield process
     finally:

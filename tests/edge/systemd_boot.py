@@ -4,7 +4,9 @@ It knows no unit of this machine, and cannot harm it: but for the test's own fol
 is tried before systemd starts: a stray unit such as systemd-tmpfiles-setup.service would empty /tmp.
 """
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +14,7 @@ import sysconfig
 from service_board import wait_for
 
 SYSTEMD = next((p for p in ("/lib/systemd/systemd", "/usr/lib/systemd/systemd") if os.path.exists(p)), None)
+_PR_SET_PDEATHSIG = 1
 _SPACES = ["--mount", "--pid", "--uts", "--ipc", "--cgroup"]
 
 _BOOT = """
@@ -52,12 +55,14 @@ class Systemd:
         """folder: all that can be written in there; other users must be able to reach it."""
         self.python = _make_python(folder)
         self._said = open(os.path.join(folder, "said"), "w+b")  # noqa: SIM115  closed by __exit__
+        libc = ctypes.CDLL(None)
         command = ["unshare"] + _SPACES + ["--fork", "--kill-child", "sh", "-c", _BOOT, "boot"]
         self._unshare = subprocess.Popen(
             command + [folder, SYSTEMD, sys.base_prefix],
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # also if pytest is killed
         )
 
     def __enter__(self):

@@ -110,15 +110,16 @@ def test_the_log_stays_small(tmp_path, monkeypatch):
     assert sorted(os.listdir(os.path.dirname(running.log))) == ["service.log", "service.log.1"]
 
 
-def test_the_verb_ends_its_process_when_it_is_asked_to_end(tmp_path):
+@pytest.mark.parametrize("sign, code", [(signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_the_verb_ends_its_process_when_it_is_asked_to_end_or_is_killed(tmp_path, sign, code):
     board = service_board(str(tmp_path))
     camera = camera_folder(str(tmp_path / "camera"))
     process = subprocess.Popen([board.path("edgewise"), "supervise", camera], env=environment())
     log = board.path("log", "service.log")
     wait_for(lambda: os.path.exists(log) and b"cat" in _content(log))
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() == 130
-    assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and _serves(pid, camera)]
+    process.send_signal(sign)
+    assert process.wait() == code
+    wait_for(lambda: not [pid for pid in os.listdir("/proc") if pid.isdigit() and _serves(pid, camera)])
 
 
 def _serves(pid, camera):
