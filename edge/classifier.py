@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from edge.backbone import Backbone, features_of, open_backbone
+from edge.backbone import Backbone, features_of, open_backbone, seen
 from edge.contract.results import Prediction
 from edge.head import even, probabilities
 from edge.look import identity
@@ -32,7 +32,7 @@ class Classifier:
         started = time.perf_counter()
         pixels = prepare(frame, self._backbone.spec)[np.newaxis]
         prepared = time.perf_counter()
-        features = features_of(self._backbone, pixels, self._look)
+        features = features_of(self._backbone, seen(self._backbone, pixels, self._look))
         found = probabilities(self._head, features)[0]
         top = tuple((self.labels[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:5])
         unknown = bool(unlikeness(self._unlikeness, even(features))[0] > self._threshold)
@@ -41,7 +41,7 @@ class Classifier:
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """pixels: (N, height, width, channels) uint8 as `prepare` gives them, N above 0. Returns (N, C) float32."""
-        return probabilities(self._head, features_of(self._backbone, pixels, self._look))
+        return probabilities(self._head, features_of(self._backbone, seen(self._backbone, pixels, self._look)))
 
 
 def open_classifier(
