@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.features import photos
+from bench.features import read_photos
 from bench.rows import Row, at_least, at_most
 from edge.backbone import Backbone
 from edge.base import Rows, encode, make_base, write_base
@@ -79,7 +79,7 @@ def trash(data: Path, spec: ModelSpec) -> World:
     labels = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
     pixels: dict[str, list[NDArray[np.uint8]]] = {}
     targets: dict[str, list[int]] = {}
-    for its, names, parts in photos(_present(data / "trashnet" / "trashnet_256.zip"), spec):
+    for its, names, parts in read_photos(_present(data / "trashnet" / "trashnet_256.zip"), spec):
         for one, name, part in zip(its, names, parts, strict=True):
             key = {"trash train": "pool", "trash val": "pool", "trash test": "new test"}.get(f"{name} {part}", part)
             pixels.setdefault(key, []).append(one)

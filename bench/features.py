@@ -79,7 +79,7 @@ def _extract(source: Source, runs: Path, data: Path, name: str, progress: Callab
     return Features(np.concatenate(features), np.array(labels), np.array(parts))
 
 
-def photos(path: Path, spec: ModelSpec) -> Iterator[tuple[NDArray[np.uint8], list[str], list[str]]]:
+def read_photos(path: Path, spec: ModelSpec) -> Iterator[tuple[NDArray[np.uint8], list[str], list[str]]]:
     """A zip of PART/CLASS/*.jpg, a class at a time. Without a val part, every eighth training picture is in it."""
     with zipfile.ZipFile(path) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
@@ -120,9 +120,9 @@ def _model_hash(folder: Path) -> str:
 
 
 SOURCES = {
-    "trashnet": Source("imagenet", "trashnet/trashnet_256.zip", photos),
-    "trashnet, tuned": Source("trashnet-0", "trashnet/trashnet_256.zip", photos),
-    "animals": Source("imagenet", "animals_photo/animals_photo.zip", photos),
+    "trashnet": Source("imagenet", "trashnet/trashnet_256.zip", read_photos),
+    "trashnet, tuned": Source("trashnet-0", "trashnet/trashnet_256.zip", read_photos),
+    "animals": Source("imagenet", "animals_photo/animals_photo.zip", read_photos),
     "omniglot": Source("imagenet", "omniglot/omniglot_small1.npz", _characters),
     "mnist": Source("learning/seven", "mnist/mnist.npz", _digits),
 }

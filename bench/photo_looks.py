@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.corruptions import PHOTOS, Bytes, corrupt_photos
-from bench.features import photos
+from bench.features import read_photos
 from bench.rows import Row, at_least
 from bench.run_backbone import open_run
-from edge.backbone import Backbone, features_of
+from edge.backbone import Backbone, features_of, seen
 from edge.base import base_head
 from edge.fitting import Answers, answers_of, fit_look
 from edge.head import scores
@@ -97,7 +97,7 @@ def _measure(backbone: Backbone, shown: Bytes, targets: Ints, seeds: range) -> d
 
 def _right(backbone: Backbone, shown: Bytes, targets: Ints, look: Look) -> NDArray[np.bool_]:
     head = base_head(backbone.base, backbone.labels)
-    return np.asarray(scores(head, features_of(backbone, shown, look)).argmax(axis=1) == targets)
+    return np.asarray(scores(head, features_of(backbone, seen(backbone, shown, look))).argmax(axis=1) == targets)
 
 
 def _remembering(answer: Callable[[Bytes], Answers]) -> Callable[[Bytes], Answers]:
@@ -115,7 +115,7 @@ def _remembering(answer: Callable[[Bytes], Answers]) -> Callable[[Bytes], Answer
 
 def _test_pictures(path: Path, backbone: Backbone) -> tuple[Bytes, Ints]:
     pixels, targets = [], []
-    for shown, labels, parts in photos(path, backbone.spec):
+    for shown, labels, parts in read_photos(path, backbone.spec):
         if parts[0] == "test" and labels[0] in backbone.labels:
             pixels.append(shown)
             targets += [backbone.labels.index(label) for label in labels]

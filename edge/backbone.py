@@ -1,7 +1,7 @@
 """The frozen part of a release on this board: pixels -> features -> codes. Learning never changes it."""
 
 import hashlib
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -52,29 +52,21 @@ def backbone_key(model_sha256: str, step: np.ndarray) -> str:
     return hashlib.sha256(model_sha256.encode("ascii") + step.tobytes()).hexdigest()
 
 
-def features_of(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
-    """pixels: (N, height, width, channels) uint8 before the look, N above 0. Returns (N, D) float32.
+def seen(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
+    """pixels: (N, height, width, channels) uint8 before the look. Returns them as the network gets them.
 
-    Of two tables, each picture is seen through the one that makes it less strange.
+    Of two tables, each picture gets the one that makes it less strange.
     """
-    seen = [run_in_batches(backbone.engine, apply_table(pixels, table))[0] for table in look.tables]
-    if len(seen) == 1:
-        return seen[0]
-    return np.where(_second_is_plainer(backbone, seen)[:, np.newaxis], seen[1], seen[0])
+    views = [apply_table(pixels, table) for table in look.tables]
+    if len(views) == 1:
+        return views[0]
+    one, other = (strangeness(backbone, features_of(backbone, view)) for view in views)
+    return np.where((other < one)[:, np.newaxis, np.newaxis, np.newaxis], views[1], views[0])
 
 
-def seen_through(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
-    """The pixels whose features `features_of` gives, same shape."""
-    shown = [apply_table(pixels, table) for table in look.tables]
-    if len(shown) == 1:
-        return shown[0]
-    plainer = _second_is_plainer(backbone, [run_in_batches(backbone.engine, each)[0] for each in shown])
-    return np.where(plainer[:, np.newaxis, np.newaxis, np.newaxis], shown[1], shown[0])
-
-
-def _second_is_plainer(backbone: Backbone, seen: List[np.ndarray]) -> np.ndarray:
-    """seen: features (N, D) through each of two tables. Returns (N,) bool."""
-    return strangeness(backbone, seen[1]) < strangeness(backbone, seen[0])
+def features_of(backbone: Backbone, pixels: np.ndarray) -> np.ndarray:
+    """pixels: (N, height, width, channels) uint8 as `seen` gives them, N above 0. Returns (N, D) float32."""
+    return run_in_batches(backbone.engine, pixels)[0]
 
 
 def strangeness(backbone: Backbone, features: np.ndarray) -> np.ndarray:
@@ -88,4 +80,4 @@ def strangeness(backbone: Backbone, features: np.ndarray) -> np.ndarray:
 
 def codes_of(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
     """pixels: (N, height, width, channels) uint8 before the look, N above 0. Returns (N, D) int8."""
-    return encode(features_of(backbone, pixels, look), backbone.base.step)
+    return encode(features_of(backbone, seen(backbone, pixels, look)), backbone.base.step)

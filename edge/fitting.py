@@ -12,7 +12,7 @@ import numpy as np
 from edge.backbone import Backbone, features_of, strangeness
 from edge.base import base_head
 from edge.head import probabilities
-from edge.look import Look, apart, apply_table, beside, candidates, identity
+from edge.look import Look, apart, apply_table, beside, candidates
 
 FEWEST_UNLABELLED = 8
 # Shares of the most that the pictures can tell, log(classes): what pictures of one class do not reach, and what chance
@@ -48,10 +48,10 @@ class _Tried(NamedTuple):
 
 def answers_of(backbone: Backbone) -> Callable[[np.ndarray], Answers]:
     """What the release's own network answers to pixels (N, H, W, channels) uint8 as a table gives them."""
-    head, unchanged = base_head(backbone.base, backbone.labels), identity(backbone.spec.channels)
+    head = base_head(backbone.base, backbone.labels)
 
-    def answer(seen: np.ndarray) -> Answers:
-        features = features_of(backbone, seen, unchanged)
+    def answer(pixels: np.ndarray) -> Answers:
+        features = features_of(backbone, pixels)
         return Answers(probabilities(head, features), strangeness(backbone, features))
 
     return answer
@@ -136,7 +136,7 @@ def _distinct(looks: List[Look]) -> List[Look]:
 
 
 def _side_by_side(one: _Tried, other: _Tried) -> _Tried:
-    """Both tables, each for the pictures that it makes more ordinary, as edge.backbone sees them."""
+    """Both tables, each for the pictures that it makes more ordinary, as edge.backbone.seen has it."""
     swap = other.answers.strangeness < one.answers.strangeness
     answers = Answers(
         np.where(swap[:, np.newaxis], other.answers.probabilities, one.answers.probabilities),

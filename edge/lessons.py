@@ -9,7 +9,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
-from edge.backbone import Backbone, codes_of, seen_through
+from edge.backbone import Backbone, codes_of, seen
 from edge.contract.errors import InputError
 from edge.contract.labels import check_label
 from edge.fitting import LookChoice, answers_of, fit_look
@@ -98,8 +98,8 @@ def as_examples(
     codes = codes_of(backbone, pixels, look)
     latents = _latents(backbone, pixels, look)
     examples = [
-        NewExample(_printable(picture.source), code, _png(seen) if keep_pictures else None, latent)
-        for picture, code, seen, latent in zip(pictures, codes, pixels, latents)
+        NewExample(_printable(picture.source), code, _png(shown) if keep_pictures else None, latent)
+        for picture, code, shown, latent in zip(pictures, codes, pixels, latents)
     ]
     return key_of(backbone, look), examples
 
@@ -252,7 +252,7 @@ def _latents(backbone: Backbone, pixels: np.ndarray, look: Look) -> List[Tuple[T
     if backbone.deep is None:
         return [()] * len(pixels)
     key = latent_key(backbone, look)
-    return [((key, latent.tobytes()),) for latent in backbone.deep.latents(seen_through(backbone, pixels, look))]
+    return [((key, latent.tobytes()),) for latent in backbone.deep.latents(seen(backbone, pixels, look))]
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -22,7 +22,7 @@ _BESIDE = " beside "
 
 
 class Look(NamedTuple):
-    """Where there are two tables, a picture is seen through the one that makes it more ordinary (edge.backbone)."""
+    """Of two tables, each picture is seen through the one that makes it more ordinary (edge.backbone.seen)."""
 
     name: str
     tables: np.ndarray  # (T, 256, channels) uint8, T 1 or 2

@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 
-from edge.backbone import Backbone, codes_of, retrained, seen_through
+from edge.backbone import Backbone, codes_of, retrained, seen
 from edge.base import encode
 from edge.contract.errors import FormatError, InputError
 from edge.contract.spec import ModelSpec
@@ -84,7 +84,7 @@ def code_latents(backbone: Backbone, store: Store, look: Look) -> None:
     """Keeps latents of the examples that have a picture and no latents for this network and look yet."""
 
     def latents(pixels: np.ndarray) -> np.ndarray:
-        return backbone.deep.latents(seen_through(backbone, pixels, look))[0].view(np.int8).ravel()
+        return backbone.deep.latents(seen(backbone, pixels, look))[0].view(np.int8).ravel()
 
     _code_pictures(store, latent_key(backbone, look), latents, backbone.spec)
 

@@ -63,7 +63,7 @@ class Pictures:
             names = sorted(name for name in archive.namelist() if name.endswith((".jpg", ".png")))
             seen = [prepare(decode_bytes(archive.read(name), name), backbone.spec) for name in names]
         pixels = np.stack(seen)
-        self.features = features_of(backbone, pixels, identity(backbone.spec.channels))
+        self.features = features_of(backbone, pixels)
         self.codes = encode(self.features, backbone.base.step)
         self.is_test = np.array([name.split("/")[-3] == "test" for name in names])
         self.labels = np.array([name.split("/")[-2] for name in names])
