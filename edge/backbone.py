@@ -1,6 +1,7 @@
 """The frozen part of a release on this board: pixels -> features -> codes. Learning never changes it."""
 
 import hashlib
+import io
 from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -43,7 +44,7 @@ def retrained(backbone: Backbone, key: str, weights: bytes, base: bytes) -> Back
         raise FormatError(
             "a deeper pass of {} weights".format(len(values)), "those of the release", "drop it with `forget --deeper`"
         )
-    made = parse_base(base, "the deeper pass", backbone.spec)
+    made = parse_base(io.BytesIO(base), "the deeper pass", backbone.spec)
     return Backbone(backbone.labels, backbone.spec, TunedEngine(deep, values), made, make_prior(made), key, deep)
 
 

@@ -6,7 +6,7 @@ however many pictures it had, so that a class taught later with five pictures is
 
 import io
 import zipfile
-from typing import NamedTuple, Tuple
+from typing import BinaryIO, NamedTuple, Tuple
 
 import numpy as np
 
@@ -177,18 +177,18 @@ def read_base(path: str, spec: ModelSpec) -> Base:
     """The Base in the head.npz at `path`, for a model of `spec`. Raises FormatError on anything unexpected."""
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            return parse_base(file, path, spec)
     except OSError as error:
         raise _bad(path, str(error.strerror), "a head.npz that edgewise wrote") from None
-    return parse_base(data, path, spec)
 
 
-def parse_base(data: bytes, name: str, spec: ModelSpec) -> Base:
+def parse_base(content: BinaryIO, name: str, spec: ModelSpec) -> Base:
     """As read_base, of a head.npz's content; `name` is what an error calls it."""
-    if not zipfile.is_zipfile(io.BytesIO(data)):
+    if not zipfile.is_zipfile(content):
         raise _bad(name, "no zip file", "a head.npz that edgewise wrote")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        content.seek(0)
+        with np.load(content, allow_pickle=False) as file:
             arrays = {each: file[each] for each in file.files}
     except Exception as error:  # noqa: BLE001  numpy and zipfile raise a dozen kinds for a damaged file
         raise _bad(name, str(error).split("\n")[0], "a head.npz that edgewise wrote") from None

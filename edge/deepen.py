@@ -25,7 +25,7 @@ STEPS = 50
 FOLDS = 3  # of the examples: each is judged by a pass that has not seen it
 MOST_LOST = 0.01  # of the known classes' accuracy on `choose`
 _RATE, _WARM, _FALL = 0.2, 5, 20  # the learning rate, and the steps in which it rises and falls
-_SHARE = 0.75  # of a batch that is examples
+_SHARE = 0.6  # of a batch that is examples
 _SOFTNESS = 2.0  # temperature of the old network's answers
 _CLOSED = -1e9  # added to the logit of a class that nobody teaches
 
