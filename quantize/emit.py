@@ -15,7 +15,6 @@ two, so the numbers stay the same.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from edge.contract.spec import ModelSpec
 from quantize.blocks import STRIDE, blocked_shape, first_convolution, to_blocks
 from quantize.graph import Graph
 from quantize.grid import INPUT_SCALE, code_range
-from quantize.integers import IntegerConv, IntegerLayer, Integers
+from quantize.integers import IntegerConv, IntegerLayer, Integers, borders, counted_from
 from quantize.plan import INPUT, Add, Mover
 
 OPSET, IR_VERSION = 13, 7
@@ -76,7 +75,7 @@ class _U8:
 
     def _conv(self, layer: IntegerConv, value: str) -> str:
         if not self.plain:
-            layer = _counted_from(layer, layer.border)
+            layer = counted_from(layer, layer.border)
         weight = self.graph.dequantized_weight(layer, layer.weight_scale)
         name, count = layer.name + ".bias", len(layer.bias)
         inputs = [
@@ -163,13 +162,13 @@ class _S8:
 class _Float:
     """The same weights and biases, nothing rounded at run time; what saturated in training saturates here too.
 
-    `borders`: by tensor that is padded with another code than 0, that code, from which its values are counted here.
+    A tensor that is padded with another code than 0 is counted from that code.
     """
 
     def __init__(self, integers: Integers) -> None:
         self.graph, self.integers = Graph(), integers
         self.tensors = {INPUT: "pixels"}
-        self.borders = {x.sources[0]: x.border for x in integers.layers if isinstance(x, IntegerConv) and x.border}
+        self.borders = borders(integers.layers)
 
     def start(self) -> None:
         """The pixels are used as they come."""
@@ -177,7 +176,7 @@ class _Float:
     def layer(self, layer: IntegerLayer) -> None:
         values = [self.value(name, layer.name) for name in layer.sources]
         if isinstance(layer, IntegerConv):
-            total = self._conv(_counted_from(layer, self.borders.get(layer.sources[0], 0)), values[0])
+            total = self._conv(counted_from(layer, self.borders.get(layer.sources[0], 0)), values[0])
         else:
             total = self.graph.combine(layer, values, layer.name + ".sum")
         self.tensors[layer.name] = total if isinstance(layer, Mover) else self._clip(layer, total)
@@ -199,11 +198,6 @@ class _Float:
             for side, code in zip(("low", "high"), code_range(layer.activation, float(scale)), strict=True)
         ]
         return self.graph.node("Clip", [total, *bounds], layer.name + ".clip")
-
-
-def _counted_from(layer: IntegerConv, code: int) -> IntegerConv:
-    """The same sums, of codes counted from `code`, with which the layer pads if it pads."""
-    return replace(layer, bias=layer.bias + code * layer.weight.sum((1, 2, 3), dtype=np.int32), border=0)
 
 
 def _bordered(layer: IntegerLayer) -> IntegerConv | None:

@@ -1,5 +1,6 @@
 """The integers of a quantized network: one set, for the reference and for all files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +38,16 @@ class Integers:
     scales: dict[str, np.float32]  # of every tensor, the pixels too
     weight: Float32  # (classes, features): the float classifier
     bias: Float32  # (classes,)
+
+
+def borders(layers: Sequence[IntegerLayer]) -> dict[str, int]:
+    """By tensor that is padded with another code than 0, that code: float arithmetic counts such a tensor from it."""
+    return {x.sources[0]: x.border for x in layers if isinstance(x, IntegerConv) and x.border}
+
+
+def counted_from(layer: IntegerConv, code: int) -> IntegerConv:
+    """The same sums, of codes counted from `code`, with which the layer pads if it pads."""
+    return replace(layer, bias=layer.bias + code * layer.weight.sum((1, 2, 3), dtype=np.int32), border=0)
 
 
 def canonical(integers: Integers) -> Integers:

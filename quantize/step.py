@@ -64,7 +64,7 @@ class _Writer:
     def forward(self) -> None:
         for parameter in parameters(self.tail):
             self._take(parameter)
-        scale, zero = self._constant("cut.scale", self.tail.scale), self._constant("cut.zero", np.uint8(128))
+        scale, zero = self._constant("cut.scale", self.tail.scale), self._zero_point()
         self._node("DequantizeLinear", ["latents", scale, zero], self.tail.cut + ".value")
         for layer in self.tail.layers:
             sources = [source + ".value" for source in layer.sources]
@@ -195,9 +195,13 @@ class _Writer:
 
     def _range(self, layer: IntegerLayer) -> list[str]:
         """The lowest and highest value that the layer's codes stand for."""
-        scale = self.tail.scales[layer.name]
+        scale, zero = self.tail.scales[layer.name], self.tail.zeros.get(layer.name, 0)
         sides = zip(("low", "high"), code_range(layer.activation, float(scale)), strict=True)
-        return [self._constant(f"{layer.name}.{side}", np.float32(code * scale)) for side, code in sides]
+        return [self._constant(f"{layer.name}.{side}", np.float32((code - zero) * scale)) for side, code in sides]
+
+    def _zero_point(self) -> str:
+        """Of the latents, which are the u8 file's codes."""
+        return self._constant("cut.zero", np.uint8(128 + self.tail.zeros.get(self.tail.cut, 0)))
 
     def _pass(self, tensor: str, gradient: str) -> None:
         if tensor != self.tail.cut:

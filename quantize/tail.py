@@ -7,7 +7,7 @@ import numpy as np
 
 from edge.contract.errors import InputError
 from edge.contract.spec import ModelSpec
-from quantize.integers import Float32, IntegerConv, IntegerLayer, Integers
+from quantize.integers import Float32, IntegerConv, IntegerLayer, Integers, borders, counted_from
 from quantize.plan import Add
 from quantize.reference import layer_codes
 
@@ -27,8 +27,9 @@ class Tail:
     scale: np.float32  # of its codes
     shape: tuple[int, int, int]  # of its codes for one picture: (C, H, W)
     pixels: int  # that the features are the mean over
-    layers: tuple[IntegerLayer, ...]  # convolutions and additions
+    layers: tuple[IntegerLayer, ...]  # convolutions and additions, of tensors counted from `zeros`
     scales: dict[str, np.float32]
+    zeros: dict[str, int]  # by tensor, the code of 0, where that is not 0
     weight: Float32  # (classes, features): the classifier
     bias: Float32  # (classes,)
     batch: int  # pictures in a step
@@ -69,9 +70,18 @@ def find_tail(integers: Integers, spec: ModelSpec) -> Tail:
                 batch = min(many, max(few, _STEP_ADDS // cost))
                 pixels = int(np.prod(shapes[layers[-1].name][1:]))
                 scales = {name: integers.scales[name] for name in (layer.name for layer in layers)}
-                scale = integers.scales[cut]
+                zeros = borders(layers)
                 return Tail(
-                    cut, scale, (channels, height, width), pixels, layers, scales, integers.weight, integers.bias, batch
+                    cut,
+                    integers.scales[cut],
+                    (channels, height, width),
+                    pixels,
+                    tuple(_counted(layer, zeros) for layer in layers),
+                    scales,
+                    zeros,
+                    integers.weight,
+                    integers.bias,
+                    batch,
                 )
     raise InputError(
         f"no last blocks of {spec.network} that a board could retrain",
@@ -103,12 +113,17 @@ def float_weight(layer: IntegerConv) -> Float32:
     return layer.weight.astype(np.float32) * layer.weight_scale.reshape(-1, 1, 1, 1)
 
 
+def _counted(layer: IntegerLayer, zeros: dict[str, int]) -> IntegerLayer:
+    return counted_from(layer, zeros.get(layer.sources[0], 0)) if isinstance(layer, IntegerConv) else layer
+
+
 def _values(tail: Tail) -> Iterator[tuple[str, Float32]]:
     for layer in tail.layers:
         if isinstance(layer, IntegerConv):
             if not is_depthwise(layer):
                 yield layer.name + ".weight", float_weight(layer)
-            yield layer.name + ".bias", layer.bias.astype(np.float32) * layer.bias_scale
+            zero = tail.zeros.get(layer.name, 0) * tail.scales[layer.name]
+            yield layer.name + ".bias", (layer.bias.astype(np.float32) * layer.bias_scale - zero).astype(np.float32)
     spare = tail.slots - len(tail.bias)
     yield "classifier.weight", np.pad(tail.weight, ((0, spare), (0, 0))).astype(np.float32)
     yield "classifier.bias", np.pad(tail.bias, (0, spare)).astype(np.float32)
@@ -121,7 +136,7 @@ def _trainable(layer: IntegerLayer, first: set[str]) -> bool:
     geometry, inputs = layer.geometry, layer.weight.shape[1]
     mixes = geometry.groups == 1 and (geometry.stride == (1, 1) or layer.sources[0] in first)
     depthwise = geometry.groups == len(layer.weight) and inputs == 1 and geometry.stride == (1, 1)
-    return geometry.dilation == (1, 1) and not layer.border and (mixes or depthwise)
+    return geometry.dilation == (1, 1) and (mixes or depthwise)
 
 
 def _multiply_adds(layer: IntegerLayer, shapes: dict[str, tuple[int, ...]]) -> int:

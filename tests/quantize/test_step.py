@@ -66,6 +66,13 @@ DEPTHWISE = network(
     Add("again", ("project", "down")),
     conv("last", "again", (12, 8, 1, 1), end="relu6"),
 )
+PADDED = network(  # a tensor of 255 steps, which a depthwise convolution pads with the code of 0
+    *STEM,
+    conv("down", "wide", (8, 8, 3, 3), stride=2),
+    conv("expand", "down", (24, 8, 1, 1), end="none"),
+    replace(conv("depth", "expand", (24, 1, 3, 3), groups=24, end="none"), border=-128),
+    conv("last", "depth", (12, 24, 1, 1), end="relu"),
+)
 
 
 def torch_logits(tail: Tail, weights: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,13 +95,13 @@ def torch_logits(tail: Tail, weights: Tensor, latents: Tensor) -> tuple[Tensor, 
         else:
             total = values[layer.sources[0]] + values[layer.sources[1]]
         scale = float(tail.scales[layer.name])
-        low, high = code_range(layer.activation, scale)
+        low, high = (code - tail.zeros.get(layer.name, 0) for code in code_range(layer.activation, scale))
         values[layer.name] = total.clamp(low * scale, high * scale)
     features = values[tail.layers[-1].name].mean((2, 3))
     return features, F.linear(features, found["classifier.weight"], found["classifier.bias"])
 
 
-@pytest.mark.parametrize("integers, cut", [(RESIDUAL, "wide"), (DEPTHWISE, "wide")])
+@pytest.mark.parametrize("integers, cut", [(RESIDUAL, "wide"), (DEPTHWISE, "wide"), (PADDED, "wide")])
 def test_the_step_is_torchs_own(tmp_path: Path, integers: Integers, cut: str) -> None:
     tail = find_tail(integers, SPEC)
     assert tail.cut == cut
@@ -122,7 +129,7 @@ def test_the_step_is_torchs_own(tmp_path: Path, integers: Integers, cut: str) ->
     assert moved > 0.01
 
 
-@pytest.mark.parametrize("integers", [RESIDUAL, DEPTHWISE])
+@pytest.mark.parametrize("integers", [RESIDUAL, DEPTHWISE, PADDED])
 def test_body_and_tail_together_are_the_network(tmp_path: Path, integers: Integers) -> None:
     random = np.random.default_rng(2)
     parts = [Pictures(random.integers(0, 256, (9, 16, 16, 1)).astype(np.uint8), np.arange(9) % 3) for _ in range(3)]
