@@ -114,7 +114,7 @@ def test_the_log_stays_small(tmp_path, monkeypatch):
 def test_the_verb_ends_its_process_when_it_is_asked_to_end_or_is_killed(tmp_path, sign, code):
     board = service_board(str(tmp_path))
     camera = camera_folder(str(tmp_path / "camera"))
-    process = subprocess.Popen([board.path("edgewise"), "supervise", camera], env=environment())
+    process = subprocess.Popen([board.path("edgewise"), "supervise", camera], env=environment(TMPDIR=str(tmp_path)))
     log = board.path("log", "service.log")
     wait_for(lambda: os.path.exists(log) and b"cat" in _content(log))
     process.send_signal(sign)
