@@ -61,7 +61,8 @@ def make_base(train: Rows, choose: Rows, report: Rows, weights: np.ndarray, bias
     gram, sums = np.zeros((len(step) + 1, len(step) + 1)), np.zeros((classes, len(step) + 1))
     for c, n in enumerate(count):
         class_gram, class_sum = code_sums(codes[train.targets == c])
-        gram += class_gram / n
+        class_gram /= n
+        gram += class_gram
         sums[c] = class_sum / n
     most = min(SAMPLE_BYTES // len(step), SAMPLE_ROWS * classes)
     chosen = spread(choose.targets, classes, most, seed)
@@ -102,7 +103,7 @@ def _checked_count(train: Rows, choose: Rows, report: Rows, classes: int) -> np.
 def _best_penalty(gram: np.ndarray, sums: np.ndarray, step: np.ndarray, choose: Rows) -> np.ndarray:
     """The one that leaves the least squared error on the rows of `choose`, each class weighing the same."""
     to_features = scale(step)
-    gram, moments = gram * np.outer(to_features, to_features), (sums * to_features).T
+    gram, moments = scaled(gram, to_features), (sums * to_features).T
     wanted = np.eye(len(sums))[choose.targets]
     shares = 1.0 / np.bincount(choose.targets)[choose.targets]
     penalties = np.array(_RIDGES) * np.diag(gram)[:-1].mean()
@@ -140,6 +141,13 @@ def evened_rows(codes: np.ndarray, step: np.ndarray) -> np.ndarray:
 def scale(step: np.ndarray) -> np.ndarray:
     """(D + 1,) float64: what takes a row x = [c, 1] to evened features."""
     return np.append(step.astype(np.float64), 1.0)
+
+
+def scaled(gram: np.ndarray, to_features: np.ndarray) -> np.ndarray:
+    """gram (D + 1, D + 1) over evened features, with no second matrix of its size on the way."""
+    found = gram * to_features
+    found *= to_features[:, np.newaxis]
+    return found
 
 
 def with_one(codes: np.ndarray) -> np.ndarray:

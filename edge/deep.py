@@ -19,7 +19,7 @@ from edge.release import Release
 
 BODY, TAIL, STEP, REPLAY = FILES = ("deep/body.onnx", "deep/tail.onnx", "deep/step.onnx", "deep/replay.npz")
 _BATCH_PIXELS = 1 << 18  # of pictures at once in the body, as edge.engine has it
-_BATCH_BYTES = 1 << 20  # of latents at once in the tail
+_BATCH_BYTES = 1 << 16  # of latents at once in the tail, whose own tensors are some times as large
 
 
 class Replay(NamedTuple):

@@ -8,6 +8,7 @@ The same examples give the same weights on the same machine, in whatever order t
 """
 
 import itertools
+from functools import partial
 from typing import Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
@@ -60,17 +61,14 @@ def deepen(backbone: Backbone, deep: Deep, latents: Dict[str, np.ndarray], progr
     _check(backbone, deep, replay, latents)
     latents = {label: _sorted(latents[label]) for label in sorted(latents)}
     old = _Network(replay.weights, backbone.base)
-    alone, after = [], []
+    folds = []
     for fold in range(FOLDS):
         kept = {label: rows[np.arange(len(rows)) % FOLDS != fold] for label, rows in latents.items()}
         left = {label: rows[np.arange(len(rows)) % FOLDS == fold] for label, rows in latents.items()}
-        alone.append(_right(deep, old, _taught(backbone, deep, old, kept), left))
-        tuned = _tuned(
-            backbone, deep, replay, kept, lambda s, f=fold: progress("left out", f * STEPS + s, FOLDS * STEPS)
-        )
-        after.append(_right(deep, tuned, _taught(backbone, deep, tuned, kept), left))
-    left_out = _mean(alone), _mean(after)
-    tuned = _tuned(backbone, deep, replay, latents, lambda s: progress("pass", s, STEPS))
+        report = partial(_after, progress, "left out", fold * STEPS, FOLDS * STEPS)
+        folds.append(_judged(backbone, deep, replay, kept, left, report))
+    left_out = _mean([alone for alone, _ in folds]), _mean([after for _, after in folds])
+    tuned = _tuned(backbone, deep, replay, latents, partial(_after, progress, "pass", 0, STEPS))
     known = (
         _known(deep, old, _taught(backbone, deep, old, latents), replay),
         _known(deep, tuned, _taught(backbone, deep, tuned, latents), replay),
@@ -80,6 +78,25 @@ def deepen(backbone: Backbone, deep: Deep, latents: Dict[str, np.ndarray], progr
         left_out[1], left_out[0], known[1], known[0]
     )
     return Attempt(promoted, why, left_out, known, tuned.weights, tuned.base)
+
+
+def _after(progress: Progress, stage: str, done: int, steps: int, step: int) -> None:
+    progress(stage, done + step, steps)
+
+
+def _judged(
+    backbone: Backbone,
+    deep: Deep,
+    replay: Replay,
+    kept: Dict[str, np.ndarray],
+    left: Dict[str, np.ndarray],
+    progress: Callable[[int], None],
+) -> Tuple[Dict[str, List[bool]], Dict[str, List[bool]]]:
+    """Which of the examples in `left` are right when the head alone learns `kept`, and after a pass over `kept`."""
+    old = _Network(replay.weights, backbone.base)
+    alone = _right(deep, old, _taught(backbone, deep, old, kept), left)
+    tuned = _tuned(backbone, deep, replay, kept, progress)
+    return alone, _right(deep, tuned, _taught(backbone, deep, tuned, kept), left)
 
 
 def train(

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge.base import Base, evened_rows, scale
+from edge.base import Base, evened_rows, scale, scaled
 from edge.ridge import regularised_inverse
 
 
@@ -19,8 +19,7 @@ class Prior(NamedTuple):
 def make_prior(base: Base) -> Prior:
     """The ridge solution of the base alone."""
     to_features = scale(base.step)
-    gram = base.gram * np.outer(to_features, to_features)
-    inverse = regularised_inverse(gram, float(base.penalty))
+    inverse = regularised_inverse(scaled(base.gram, to_features), float(base.penalty))
     sample = evened_rows(base.choose_codes, base.step)
     return Prior(inverse, np.dot(inverse, (base.sums * to_features).T), leverage(inverse, sample))
 

@@ -31,9 +31,9 @@ class Fit(NamedTuple):
 
 def regularised_inverse(gram: np.ndarray, penalty: float) -> np.ndarray:
     """The inverse of `gram` (D + 1, D + 1) with `penalty` added for every feature; the constant stays free."""
-    added = np.full(len(gram), penalty)
-    added[-1] = 0.0
-    return np.linalg.inv(gram + np.diag(added))
+    penalised = gram.copy()
+    penalised.flat[: -1 : len(gram) + 1] += penalty
+    return np.linalg.inv(penalised)
 
 
 def known(inverse: np.ndarray, solution: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> Known:
