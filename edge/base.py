@@ -14,7 +14,7 @@ from edge.contract.errors import FormatError, InputError
 from edge.contract.files import write_whole
 from edge.contract.spec import ModelSpec
 from edge.head import Head, even
-from edge.ridge import regularised_inverse
+from edge.ridge import penalised
 
 SAMPLE_BYTES = 2 << 20  # of codes in each of the two samples
 SAMPLE_ROWS = 200  # a class
@@ -109,7 +109,7 @@ def _best_penalty(gram: np.ndarray, sums: np.ndarray, step: np.ndarray, choose: 
     penalties = np.array(_RIDGES) * np.diag(gram)[:-1].mean()
     errors = []
     for penalty in penalties:
-        missed = wanted - np.dot(choose.features, np.dot(regularised_inverse(gram, penalty), moments))
+        missed = wanted - np.dot(choose.features, np.linalg.solve(penalised(gram, penalty), moments))
         errors.append(np.dot(shares, (missed**2).sum(axis=1)))
     return penalties[int(np.argmin(errors))].reshape(())
 

@@ -30,10 +30,15 @@ class Fit(NamedTuple):
 
 
 def regularised_inverse(gram: np.ndarray, penalty: float) -> np.ndarray:
-    """The inverse of `gram` (D + 1, D + 1) with `penalty` added for every feature; the constant stays free."""
-    penalised = gram.copy()
-    penalised.flat[: -1 : len(gram) + 1] += penalty
-    return np.linalg.inv(penalised)
+    """The inverse of `gram` (D + 1, D + 1), penalised."""
+    return np.linalg.inv(penalised(gram, penalty))
+
+
+def penalised(gram: np.ndarray, penalty: float) -> np.ndarray:
+    """`gram` (D + 1, D + 1) with `penalty` added for every feature; the constant stays free."""
+    found = gram.copy()
+    found.flat[: -1 : len(gram) + 1] += penalty
+    return found
 
 
 def known(inverse: np.ndarray, solution: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> Known:

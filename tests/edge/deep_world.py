@@ -18,6 +18,7 @@ FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files", "deep
 KNOWN = ("a", "b", "c", "d", "e", "f")
 TAUGHT = ("y", "z")
 EXAMPLES = 12
+FEW_STEPS = 5  # after which sums of another order still differ by next to nothing
 SIDE = 20
 SPEC = ModelSpec("deep", SIDE, SIDE, 1, 16, len(KNOWN))
 

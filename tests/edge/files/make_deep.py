@@ -2,7 +2,7 @@
 
 Run from the repository with the desktop's Python: PYTHONPATH=.:tests/edge python tests/edge/files/make_deep.py
 Its weights are random, and its classifier is fitted: good enough for what it knows, and poor for the rest. It is
-written by quantize's own exporter. after.npz holds what one pass gives on the machine that made it.
+written by quantize's own exporter. after.npz holds what a few steps give on the machine that made it.
 """
 
 import shutil
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from deep_world import FOLDER, KNOWN, SPEC, TAUGHT, known_pictures, make_deep_backbone, taught_latents
+from deep_world import FEW_STEPS, FOLDER, KNOWN, SPEC, TAUGHT, known_pictures, make_deep_backbone, taught_latents
 
-from edge.deepen import train
+import edge.deepen
 from quantize.deep import write_deep
 from quantize.emit import emit
 from quantize.integers import IntegerConv, Integers
@@ -71,7 +71,8 @@ def main() -> None:
     backbone = make_deep_backbone()
     deep, latents = backbone.deep, taught_latents(backbone)
     rows, targets = np.concatenate(list(latents.values())), np.repeat([6, 7], [len(r) for r in latents.values()])
-    weights = train(deep, deep.replay(), rows, targets, 6 + len(TAUGHT), lambda step: None)
+    edge.deepen.STEPS = FEW_STEPS
+    weights = edge.deepen.train(deep, deep.replay(), rows, targets, 6 + len(TAUGHT), lambda step: None)
     np.savez(folder / "after.npz", weights=weights)
 
 
