@@ -18,7 +18,8 @@ from edge.contract.spec import ModelSpec
 from edge.enough import enough_lines
 from edge.prior import make_prior
 from edge.recall import key_of, look_in_force, recall
-from edge.store import NewExample, open_store
+from edge.rows import NewExample
+from edge.store import open_store
 
 _ROUNDS = 15
 

@@ -18,7 +18,8 @@ from deploy.keys import keygen
 from deploy.pack import pack
 from edge.contract.errors import GateError
 from edge.contract.manifest import parse_manifest
-from edge.store import Key, open_store
+from edge.rows import Key
+from edge.store import open_store
 
 _SHOWN = "shown"  # the label that was taught
 _NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)

@@ -9,7 +9,8 @@ from edge.contract.errors import InputError
 from edge.deepen import Attempt, deepen
 from edge.lessons import Learned, learned, utc
 from edge.recall import code_latents, key_of, latent_key, look_in_force
-from edge.store import DeepenedRow, Store
+from edge.rows import DeepenedRow
+from edge.store import Store
 
 
 class DeepenReport(NamedTuple):

@@ -9,7 +9,8 @@ from edge.learned_file import learned_bytes, parse_learned
 from edge.lessons import Learned, examples_of, learned
 from edge.look import look_sizes
 from edge.preprocess import decode_bytes
-from edge.store import Store, WholeExample
+from edge.rows import WholeExample
+from edge.store import Store
 
 
 class ImportReport(NamedTuple):

@@ -20,7 +20,8 @@ from edge.lessons import Learned, examples_of, learned, undo
 from edge.noticing import confirm
 from edge.preprocess import decode_bytes
 from edge.recall import recall
-from edge.store import ExampleRow, Store
+from edge.rows import ExampleRow
+from edge.store import Store
 
 Answer = Tuple[List[str], Dict[str, Any], Optional[Learned]]
 

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 from edge.contract.errors import FormatError, UsageError
 from edge.contract.labels import check_label
 from edge.contract.strict_json import no_repeats
-from edge.store import Key, LookRow, WholeExample
+from edge.rows import Key, LookRow, WholeExample
 
 MAX_BYTES = 1 << 29
 _MAGIC = b"EWLEARN1"

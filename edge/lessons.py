@@ -17,8 +17,9 @@ from edge.look import Look
 from edge.pictures import Picture
 from edge.preprocess import prepare
 from edge.recall import key_of, latent_key, look_in_force, pass_in_force, recall
+from edge.rows import ExampleRow, Key, NewExample
 from edge.solve import Verdict
-from edge.store import ExampleRow, Key, NewExample, Store
+from edge.store import Store
 
 _MOST_FITTED = 200  # pictures that a look is judged by, spread evenly over those given
 

@@ -18,7 +18,8 @@ from edge.contract.errors import BoardError, FormatError
 from edge.deep import deep_key
 from edge.recall import key_under
 from edge.release import Release, open_release
-from edge.store import ExampleRow, Store, open_store
+from edge.rows import ExampleRow
+from edge.store import Store, open_store
 
 
 class Left(NamedTuple):

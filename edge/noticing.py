@@ -13,8 +13,9 @@ from edge.contract.labels import check_label
 from edge.contract.results import FrameResult
 from edge.lessons import Learned, as_examples, learned, utc
 from edge.pictures import Picture
+from edge.rows import NoticedRow
 from edge.sources import Frame
-from edge.store import NoticedRow, Store
+from edge.store import Store
 
 SURE, DOUBTFUL = 0.9, 0.6  # probabilities of the label: at least, at most
 STEADY_S, STEADY_FRAMES = 1.0, 5  # for so long, and in so many frames

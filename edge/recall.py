@@ -13,8 +13,9 @@ from edge.contract.spec import ModelSpec
 from edge.head import Head
 from edge.look import Look, identity, look_sizes
 from edge.preprocess import decode_bytes, prepare
+from edge.rows import DeepenedRow, Key
 from edge.solve import SEEN, Verdict, solve
-from edge.store import DeepenedRow, Key, Store
+from edge.store import Store
 from edge.unknown import Unlikeness
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.store import Key, NewExample, open_store
+from edge.rows import Key, NewExample
+from edge.store import open_store
 
 KEY = Key("backbone", "look")
 FEATURES, PICTURE_BYTES = 1280, 20000
@@ -28,7 +29,8 @@ MOST_ALIVE_S = 0.15  # that a child may live
 
 ANSWER = f"""
 import sys, edge.lessons
-from edge.store import Key, open_store
+from edge.rows import Key
+from edge.store import open_store
 with open_store(sys.argv[1]) as store:
     print(len(store.taught(Key('backbone', 'look'), {FEATURES})))
 """

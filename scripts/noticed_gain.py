@@ -21,7 +21,8 @@ from edge.noticing import DOUBTFUL, SURE
 from edge.preprocess import decode_bytes, prepare
 from edge.recall import key_of, recall
 from edge.release import open_release
-from edge.store import NewExample, open_store
+from edge.rows import NewExample
+from edge.store import open_store
 
 WAYS = (
     "taught only",

@@ -18,7 +18,8 @@ from edge.learned_file import learned_bytes, parse_learned
 from edge.lessons import forget_deeper, forget_everything, forget_examples, forget_label, learned, teach, undo
 from edge.pictures import Picture
 from edge.recall import latent_key, look_in_force, recall
-from edge.store import DeepenedRow, open_store
+from edge.rows import DeepenedRow
+from edge.store import open_store
 
 SILENT = lambda stage, step, steps: None  # noqa: E731
 

@@ -18,7 +18,8 @@ from edge.learned_file import learned_bytes, parse_learned
 from edge.lessons import examples_of, fit, learned, teach, undo
 from edge.pictures import Picture
 from edge.recall import recall
-from edge.store import Key, LookRow, WholeExample, open_store
+from edge.rows import Key, LookRow, WholeExample
+from edge.store import open_store
 
 NOW = 1_795_326_060.0
 BACKBONE, LOOK = "a" * 64, "b" * 64

@@ -14,8 +14,9 @@ from edge.lessons import examples_of, forget_everything, forget_label, forget_no
 from edge.live import LiveTeacher
 from edge.noticing import DOUBTFUL, STEADY_FRAMES, STEADY_S, SURE, Noticer, confirm, keep_noticed
 from edge.recall import recall
+from edge.rows import Key, NewExample, NoticedRow
 from edge.sources import Frame
-from edge.store import MOST_NOTICED, Key, NewExample, NoticedRow, open_store
+from edge.store import MOST_NOTICED, open_store
 
 IMAGE = draw("Z", 1, 3)[0]
 

@@ -9,7 +9,8 @@ import pytest
 
 import edge.database
 from edge.contract.errors import FormatError
-from edge.store import Key, NewExample, open_store
+from edge.rows import Key, NewExample
+from edge.store import open_store
 
 KEY = Key("backbone", "look")
 SCHEMA_1 = """

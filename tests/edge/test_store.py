@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from edge.contract.errors import BoardError, FormatError
 from edge.database import transaction
-from edge.store import ExampleRow, Key, NewExample, open_store
+from edge.rows import ExampleRow, Key, NewExample
+from edge.store import open_store
 
 KEY = Key("backbone", "look")
 TAKEN = "2026-11-22T05:41:00Z"

@@ -11,7 +11,8 @@ import pytest
 from power_cut import Disk, read_trace, trace_command
 
 from edge.contract.errors import BoardError, FormatError
-from edge.store import Key, open_store
+from edge.rows import Key
+from edge.store import open_store
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 KEY = Key("backbone", "look")
@@ -20,7 +21,8 @@ WORK = """
 import sys
 import numpy as np
 from edge.contract.errors import EdgewiseError
-from edge.store import Key, NewExample, open_store
+from edge.rows import Key, NewExample
+from edge.store import open_store
 KEY = Key("backbone", "look")
 def say(*words):  # in one write, whatever the environment says about buffers
     sys.stdout.write(" ".join(map(str, words)) + "\\n")

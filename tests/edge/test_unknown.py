@@ -10,8 +10,9 @@ from edge.head import even
 from edge.prior import leverage
 from edge.recall import recall
 from edge.ridge import regularised_inverse
+from edge.rows import NewExample
 from edge.solve import solve
-from edge.store import NewExample, open_store
+from edge.store import open_store
 from edge.unknown import threshold, unlikeness
 
 
