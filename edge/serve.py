@@ -78,7 +78,7 @@ class Learnt:
 
         version = self._store.version()
         if version != self._version:
-            self._classifier = Classifier(self._backbone, recall(self._backbone, self._store))
+            self._classifier = Classifier(recall(self._backbone, self._store))
             self._version = version
         return self._classifier.classify(image)
 

@@ -212,7 +212,7 @@ def test_a_look_of_two_tables_outlives_the_store_and_each_picture_is_taught_thro
     look = recall(backbone, store).look
     assert look.name == report.choice.look.name
     assert (look.tables == report.choice.look.tables).all() and len(look.tables) == 2
-    classifier = Classifier(backbone, recall(backbone, store))
+    classifier = Classifier(recall(backbone, store))
     for shown in (pixels, on_paper(pixels, 1)):
         said = [classifier.classify(image).label for image in shown]
         assert np.mean([label == KNOWN[target] for label, target in zip(said, targets)]) > 0.9

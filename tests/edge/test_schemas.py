@@ -9,6 +9,7 @@ import pytest
 
 import edge.database
 from edge.contract.errors import FormatError
+from edge.database import SCHEMA
 from edge.rows import Key, NewExample
 from edge.store import open_store
 
@@ -62,10 +63,14 @@ def teach(path, label):
 def make_newer(path):
     """What a later edgewise would do: keep this program's store beside its own, whose schema is unknown here."""
     connection = sqlite3.connect(path, isolation_level=None)
-    edge.database.keep_copy(connection, path, 2)
+    edge.database.keep_copy(connection, path, SCHEMA)
     connection.execute("ALTER TABLE examples ADD COLUMN mood TEXT NOT NULL DEFAULT 'good'")
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute("PRAGMA user_version = {}".format(SCHEMA + 1))
     connection.close()
+
+
+def own_copy(path):
+    return "{}.schema{}".format(path, SCHEMA)
 
 
 def bytes_in(folder):
@@ -103,7 +108,7 @@ def test_after_a_rollback_the_store_from_before_is_opened_and_goes_on_by_itself(
     assert labels(path) == before
     teach(path, "fox")
     assert labels(path) == before + ["fox"]
-    assert rows(path)[1] == 3 and rows(path + ".schema2")[1] == 2  # and forward again finds its own
+    assert rows(path)[1] == SCHEMA + 1 and rows(own_copy(path))[1] == SCHEMA  # and forward again finds its own
 
 
 def test_ids_go_on_where_the_old_store_was(path):
@@ -120,7 +125,7 @@ def test_ids_go_on_where_the_old_store_was(path):
 def test_a_newer_store_without_a_copy_is_refused_and_left_as_it_is(path):
     labels(path)
     make_newer(path)
-    os.unlink(path + ".schema2")
+    os.unlink(own_copy(path))
     before = rows(path)
     with pytest.raises(FormatError, match="schema 3"):
         labels(path)
