@@ -13,6 +13,7 @@ from service_board import camera_folder, environment, release, service_board, wa
 from systemd_boot import SYSTEMD, Systemd
 from tiny_board import on_board
 
+from edge.camera import lending
 from edge.contract.errors import UsageError
 from edge.unit import NAME, RECOVER, Place, recover_unit, service_unit
 
@@ -151,10 +152,11 @@ def test_the_service_is_its_own_user_writes_only_what_is_learnt_and_goes_over_to
     os.rename(machine.camera, machine.camera + ".away")
     os.rename(walls, machine.camera)
     wait_for(lambda: "wall" in machine.show("StatusText"))
+    with lending(machine.board):  # as an install does for its fresh frames
+        wait_for(lambda: "a release on trial has the camera" in machine.journal())
+    first = machine.show("MainPID")
     path = release(machine.folder, 2, {"report.json": b"{}"})
     machine.as_owner("install", path)
-    assert "a release on trial has the camera" in machine.journal()  # its fresh frames are of this camera
-    first = machine.show("MainPID")
     wait_for(lambda: machine.show("MainPID") not in (first, "0") and "wall" in machine.show("StatusText"))
     assert "another release is current" in machine.journal()
     assert any("wall" in line for line in machine.run(machine.board.path("edgewise"), "logs").split("\n"))
