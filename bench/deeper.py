@@ -30,7 +30,7 @@ from edge.engine import Engine, run_in_batches
 from edge.head import Head, scores
 from edge.judge import mean_of_classes
 from edge.prior import make_prior
-from edge.solve import SEEN, solve
+from edge.solve import solve
 from quantize.deep import write_deep
 from quantize.parse import parse_u8
 from train.data import Pictures, load_data
@@ -148,7 +148,7 @@ def measure(backbone: Backbone, world: World, seed: int) -> Found:
         return Found((alone[0], alone[0]), (alone[1], alone[1]), False)
     engine, base = TunedEngine(deep, attempt.weights), attempt.base
     codes = {label: encode(engine.features(its), base.step) for label, its in latents.items()}
-    head = solve(base, make_prior(base), backbone.labels, codes, least_offset=SEEN).head
+    head = solve(base, make_prior(base), backbone.labels, codes, is_retrained=True).head
     after = _accuracies(world, engine, head)
     return Found((alone[0], after[0]), (alone[1], after[1]), True)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bench.corruptions import PAPERS, Bytes, write_on_paper
 from bench.rows import Row, at_least
 from bench.run_backbone import open_run
-from edge.backbone import Backbone, codes_of, features_of, seen
+from edge.backbone import Backbone, codes_of, features_seen
 from edge.base import base_head
 from edge.fitting import answers_of, fit_look
 from edge.head import Head, probabilities, scores
@@ -120,16 +120,12 @@ def _fit(backbone: Backbone, pixels: Bytes, labels: Ints | None) -> Look:
 
 def _percent(backbone: Backbone, pixels: Bytes, targets: Ints, look: Look, head: Head | None = None) -> float:
     head = head or base_head(backbone.base, backbone.labels)
-    return 100 * float(
-        (scores(head, features_of(backbone, seen(backbone, pixels, look))).argmax(axis=1) == targets).mean()
-    )
+    return 100 * float((scores(head, features_seen(backbone, pixels, look)).argmax(axis=1) == targets).mean())
 
 
 def _surer_percent(backbone: Backbone, pixels: Bytes, targets: Ints, look: Look) -> float:
     head = base_head(backbone.base, backbone.labels)
-    each = np.stack(
-        [probabilities(head, features_of(backbone, seen(backbone, pixels, table))) for table in apart(look)]
-    )
+    each = np.stack([probabilities(head, features_seen(backbone, pixels, table)) for table in apart(look)])
     surest = each.max(axis=2).argmax(axis=0)
     return 100 * float((each[surest, np.arange(len(targets))].argmax(axis=1) == targets).mean())
 

@@ -12,7 +12,7 @@ from bench.corruptions import PHOTOS, Bytes, corrupt_photos
 from bench.features import read_photos
 from bench.rows import Row, at_least
 from bench.run_backbone import open_run
-from edge.backbone import Backbone, features_of, seen
+from edge.backbone import Backbone, features_seen
 from edge.base import base_head
 from edge.fitting import Answers, answers_of, fit_look
 from edge.head import scores
@@ -97,7 +97,7 @@ def _measure(backbone: Backbone, shown: Bytes, targets: Ints, seeds: range) -> d
 
 def _right(backbone: Backbone, shown: Bytes, targets: Ints, look: Look) -> NDArray[np.bool_]:
     head = base_head(backbone.base, backbone.labels)
-    return np.asarray(scores(head, features_of(backbone, seen(backbone, shown, look))).argmax(axis=1) == targets)
+    return np.asarray(scores(head, features_seen(backbone, shown, look)).argmax(axis=1) == targets)
 
 
 def _remembering(answer: Callable[[Bytes], Answers]) -> Callable[[Bytes], Answers]:

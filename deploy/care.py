@@ -8,9 +8,9 @@ from pathlib import Path
 
 import edge.contract.errors
 from deploy.board import Board
+from deploy.installed import installed
 from deploy.launch import launch
 from deploy.target import parse_target
-from edge.contract.errors import BoardError
 
 _EDGE = Path(edge.contract.errors.__file__).parents[1]
 _CHECKS = ("__init__.py", "contract/__init__.py", "contract/results.py", "doctor/*.py")
@@ -44,7 +44,7 @@ def remove_service(target: str) -> ServiceReport:
 def log(target: str, lines: int) -> list[str]:
     """The last `lines` of the board's service. Raises BoardError where there is none."""
     with Board(parse_target(target)) as board:
-        answer = board.run(_installed(board)[1], "logs", "--lines", str(lines))
+        answer = board.run(installed(board).runtime, "logs", "--lines", str(lines))
         return [str(line) for line in answer["lines"]]
 
 
@@ -62,16 +62,7 @@ def examine(target: str) -> Examination:
 
 def _service(target: str, argument: str) -> ServiceReport:
     with Board(parse_target(target)) as board:
-        root, _ = _installed(board)
-        return ServiceReport(**board.run_as_root(root, "service", argument))
-
-
-def _installed(board: Board) -> tuple[str, str]:
-    """The board's folder and its current runtime."""
-    found = board.look()
-    if found.runtime is None:
-        raise BoardError(f"no release is installed in {found.root}", "one", "flash one with --trust NAME.pub")
-    return found.root, found.runtime
+        return ServiceReport(**board.run_as_root(installed(board).root, "service", argument))
 
 
 def _checks() -> bytes:

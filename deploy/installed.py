@@ -46,7 +46,7 @@ class RotateReport:
 
 
 @dataclass(frozen=True)
-class _Installed:
+class Installed:
     root: str
     runtime: str
 
@@ -76,7 +76,7 @@ def rotate(rotation: Path, target: str) -> RotateReport:
         raise InputError(f"{rotation}: {error.strerror}", "the NAME.rotation of keygen", "check the path") from None
     parse_rotation(data)
     with Board(parse_target(target)) as board:
-        found = _installed(board)
+        found = installed(board)
         board.claim()
         board.put([(_ROTATION, data)])
         try:
@@ -87,11 +87,12 @@ def rotate(rotation: Path, target: str) -> RotateReport:
 
 def _asked(target: str, verb: str) -> dict[str, Any]:
     with Board(parse_target(target)) as board:
-        return board.run(_installed(board).runtime, verb)
+        return board.run(installed(board).runtime, verb)
 
 
-def _installed(board: Board) -> _Installed:
+def installed(board: Board) -> Installed:
+    """The board's folder and its current runtime. Raises BoardError where no release is installed."""
     found = board.look()
     if found.runtime is None:
         raise BoardError(f"no release is installed in {found.root}", "one", "flash one with --trust NAME.pub")
-    return _Installed(found.root, found.runtime)
+    return Installed(found.root, found.runtime)

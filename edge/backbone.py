@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -61,8 +61,22 @@ def seen(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
     views = [apply_table(pixels, table) for table in look.tables]
     if len(views) == 1:
         return views[0]
-    one, other = (strangeness(backbone, features_of(backbone, view)) for view in views)
-    return np.where((other < one)[:, np.newaxis, np.newaxis, np.newaxis], views[1], views[0])
+    swap = _second_is_plainer(backbone, [features_of(backbone, view) for view in views])
+    return np.where(swap[:, np.newaxis, np.newaxis, np.newaxis], views[1], views[0])
+
+
+def features_seen(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
+    """What `features_of` makes of what `seen` gives, but that no picture goes through the network again. (N, D)."""
+    features = [features_of(backbone, apply_table(pixels, table)) for table in look.tables]
+    if len(features) == 1:
+        return features[0]
+    return np.where(_second_is_plainer(backbone, features)[:, np.newaxis], features[1], features[0])
+
+
+def _second_is_plainer(backbone: Backbone, features: List[np.ndarray]) -> np.ndarray:
+    """features: (N, D) through each of two tables. Returns (N,) bool."""
+    one, other = (strangeness(backbone, each) for each in features)
+    return other < one
 
 
 def features_of(backbone: Backbone, pixels: np.ndarray) -> np.ndarray:
@@ -81,4 +95,4 @@ def strangeness(backbone: Backbone, features: np.ndarray) -> np.ndarray:
 
 def codes_of(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:
     """pixels: (N, height, width, channels) uint8 before the look, N above 0. Returns (N, D) int8."""
-    return encode(features_of(backbone, seen(backbone, pixels, look)), backbone.base.step)
+    return encode(features_seen(backbone, pixels, look), backbone.base.step)

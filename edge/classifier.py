@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from edge.backbone import features_of, open_backbone, seen
+from edge.backbone import features_seen, open_backbone
 from edge.contract.results import Prediction
 from edge.head import even, probabilities
 from edge.look import identity
@@ -33,7 +33,7 @@ class Classifier:
         started = time.perf_counter()
         pixels = prepare(frame, self._network.spec)[np.newaxis]
         prepared = time.perf_counter()
-        features = features_of(self._network, seen(self._network, pixels, self._look))
+        features = features_seen(self._network, pixels, self._look)
         found = probabilities(self._head, features)[0]
         top = tuple((self.labels[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:5])
         unknown = bool(unlikeness(self._unlikeness, even(features))[0] > self._threshold)
@@ -42,7 +42,7 @@ class Classifier:
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """pixels: (N, height, width, channels) uint8 as `prepare` gives them, N above 0. Returns (N, C) float32."""
-        return probabilities(self._head, features_of(self._network, seen(self._network, pixels, self._look)))
+        return probabilities(self._head, features_seen(self._network, pixels, self._look))
 
 
 def open_classifier(

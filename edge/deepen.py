@@ -20,7 +20,7 @@ from edge.deep import STEP, Deep, Replay
 from edge.head import scores, softmax
 from edge.judge import mean_of_classes
 from edge.prior import make_prior
-from edge.solve import SEEN, Solved, solve
+from edge.solve import Solved, solve
 
 STEPS = 50
 FOLDS = 3  # of the examples: each is judged by a pass that has not seen it
@@ -167,9 +167,9 @@ def _taught(backbone: Backbone, deep: Deep, network: _Network, latents: Dict[str
     """The head that the examples give over the network's features."""
     base = network.base
     codes = {label: encode(deep.answers(network.weights, rows)[0], base.step) for label, rows in latents.items()}
-    if base is backbone.base:
-        return solve(base, backbone.prior, backbone.labels, codes)
-    return solve(base, make_prior(base), backbone.labels, codes, least_offset=SEEN)
+    is_retrained = base is not backbone.base
+    prior = make_prior(base) if is_retrained else backbone.prior
+    return solve(base, prior, backbone.labels, codes, is_retrained)
 
 
 def _right(deep: Deep, network: _Network, solved: Solved, left: Dict[str, np.ndarray]) -> Dict[str, List[bool]]:

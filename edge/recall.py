@@ -14,7 +14,7 @@ from edge.head import Head
 from edge.look import Look, identity, look_sizes
 from edge.preprocess import decode_bytes, prepare
 from edge.rows import DeepenedRow, Key
-from edge.solve import SEEN, Verdict, solve
+from edge.solve import Verdict, solve
 from edge.store import Store
 from edge.unknown import Unlikeness
 
@@ -47,10 +47,7 @@ def recall(backbone: Backbone, store: Store) -> Recalled:
         _follow(network, store, latent_key(backbone, look), key, passed)
     started = time.perf_counter()
     taught = store.taught(key, backbone.spec.features)
-    if passed is None:
-        solved = solve(network.base, network.prior, network.labels, taught)
-    else:
-        solved = solve(network.base, network.prior, network.labels, taught, least_offset=SEEN)
+    solved = solve(network.base, network.prior, network.labels, taught, is_retrained=passed is not None)
     return Recalled(network, passed, key, look, *solved, solve_ms=(time.perf_counter() - started) * 1e3)
 
 

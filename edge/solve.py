@@ -17,7 +17,7 @@ from edge.unknown import Unlikeness, make_unlikeness
 
 _OLD_WEIGHTS = (0.003, 0.01, 0.03, 0.06)  # of an example of a known class, whose own pictures weigh 1 together
 _OFFSETS = np.linspace(-0.2, 1.0, 121)  # of new classes' scores, which few examples leave too low
-SEEN = 0.0  # the least offset over features that were trained on the examples, which seem to need less than they do
+_SEEN = 0.0  # the least offset over features that were trained on the examples, which seem to need less than they do
 
 
 class Verdict(NamedTuple):
@@ -58,12 +58,12 @@ def solve(
     prior: Prior,
     labels: Tuple[str, ...],
     examples: Dict[str, np.ndarray],
-    least_offset: float = float(_OFFSETS[0]),
+    is_retrained: bool = False,
 ) -> Solved:
     """The head for what has been taught, what is unlike all it knows, and how good both are.
 
     labels: the release's C; examples: (n, D) int8 codes by label, of new classes or, as corrections, of known ones;
-    least_offset: of the scores of new classes.
+    is_retrained: the features were trained on the examples.
     Without examples it is the release's own head. The same examples give the same bits on the same machine.
     """
     lesson = _lesson(base, prior, labels, {label: codes for label, codes in examples.items() if len(codes)})
@@ -73,7 +73,7 @@ def solve(
         unlikeness = make_unlikeness(prior, lesson.taught, fit, fit.solution, lesson.sample)
         enough = assess(labels, labels, lesson.targets, lesson.targets)
         return Solved(base_head(base, labels), unlikeness, Verdict(before, before, 0.0, 0.0, enough))
-    chosen, offset = _choose(lesson, least_offset)
+    chosen, offset = _choose(lesson, is_retrained)
     shift = np.where(np.arange(len(lesson.labels)) < lesson.own, 0.0, offset)
     scores, solution = chosen.scores + shift, chosen.fit.solution.copy()
     solution[-1] += shift
@@ -107,12 +107,12 @@ def _lesson(base: Base, prior: Prior, labels: Tuple[str, ...], examples: Dict[st
     )
 
 
-def _choose(lesson: _Lesson, least_offset: float) -> Tuple[_Candidate, float]:
+def _choose(lesson: _Lesson, is_retrained: bool) -> Tuple[_Candidate, float]:
     """The weights and offset that serve known and taught classes best, within what they may cost the known ones."""
     is_new = lesson.targets >= lesson.own
     # Beside new classes, lighter corrections leave these their room; alone, the heaviest serve best
     old_weights = (0.0,) if is_new.all() else _OLD_WEIGHTS if is_new.any() else _OLD_WEIGHTS[-1:]
-    offsets = _OFFSETS.clip(min=least_offset) if is_new.any() else np.zeros(1)
+    offsets = _OFFSETS.clip(min=_SEEN if is_retrained else _OFFSETS[0]) if is_new.any() else np.zeros(1)
     candidates = [_candidate(lesson, old_weight) for old_weight in old_weights]
     judgements = [judge(candidate.scores, lesson.rows, offsets) for candidate in candidates]
     best, at = best_offset(judgements, int(np.bincount(lesson.targets).max()))

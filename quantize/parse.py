@@ -169,7 +169,7 @@ class _Reader:
         scale = self.array(name + ".weight.scale", np.float32, 1)
         if self.form == "u8":
             bias, step = self.array(name + ".bias.codes", np.int32, 1), self.array(name + ".bias.scale", np.float32, 1)
-            border = self.zero_point(node.input[0]) - _ZERO_POINT
+            border = int(self.array(self.node(node.input[0]).input[2], np.uint8, 0)) - _ZERO_POINT
             bias = bias - border * weight.sum((1, 2, 3), dtype=np.int32)
         else:
             scale = (scale / np.float32(INPUT_SCALE) if source == INPUT else scale).astype(np.float32)
@@ -179,10 +179,6 @@ class _Reader:
             raise self.odd(f"weight, bias and scales of {name} differ in length", "one a channel")
         layer = IntegerConv(name, (source,), weight, scale, bias, step, geometry, self.activation(name), border)
         return self.unblocked(layer) if source == INPUT and BLOCKS_KEY in self.metadata else layer
-
-    def zero_point(self, value: str) -> int:
-        """That of the DequantizeLinear which gives `value`."""
-        return int(self.array(self.node(value).input[2], np.uint8, 0))
 
     def unblocked(self, layer: IntegerConv) -> IntegerConv:
         """The first convolution on single pixels: the file has it on blocks of them."""

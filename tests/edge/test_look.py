@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from glyph_world import KNOWN, known_letters, on_paper
 
-from edge.backbone import features_of, seen
+from edge.backbone import features_of, features_seen, seen
 from edge.base import base_head
 from edge.fitting import Answers, answers_of, fit_look
 from edge.head import scores
@@ -135,7 +135,9 @@ def test_pictures_of_two_looks_get_a_table_each_and_each_is_seen_through_its_own
     assert choice.changed and len(choice.look.tables) == 2
     assert choice.look.name.startswith("identity beside ")
     head = base_head(backbone.base, KNOWN)
-    said = scores(head, features_of(backbone, seen(backbone, both, choice.look))).argmax(axis=1)
+    features = features_seen(backbone, both, choice.look)
+    assert (features == features_of(backbone, seen(backbone, both, choice.look))).all()
+    said = scores(head, features).argmax(axis=1)
     assert (said == names)[: len(pixels)].mean() > 0.9 and (said == names)[len(pixels) :].mean() > 0.9
 
 
