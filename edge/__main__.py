@@ -50,6 +50,10 @@ def _call(board, options):
         return run(board, options, _print_now)
     if options.verb == "serve":
         return _serve(board, options)
+    if options.verb == "receive":
+        from edge.verbs import receive
+
+        return receive(board, options, _print_now, sys.stdin)
     if options.verb == "supervise":
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends its process, too
     module = "edge.service_verbs" if options.verb in _SERVICE else "edge.verbs"
@@ -191,7 +195,11 @@ def _share(text):
 
 def _add_installing(add):
     for name, places, text in (
-        ("missing", ("manifest", "signature"), "Files of a signed manifest that this board does not have."),
+        (
+            "receive",
+            ("folder",),
+            "Install a release that a desk is sending; what is missing is said, and what came is told.",
+        ),
         ("install", ("archive",), "Install a release archive."),
         ("golden", ("release",), "Run the golden vectors of a release folder."),
         ("frames", ("release", "source"), "Classify fresh frames of a camera with a release folder."),
@@ -203,7 +211,7 @@ def _add_installing(add):
         verb = add(name, text)
         for place in places:
             verb.add_argument(place)
-        if name == "install":
+        if name in ("install", "receive"):
             verb.add_argument("--set-aside", action="store_true", help="also where that sets aside what was learnt")
 
 

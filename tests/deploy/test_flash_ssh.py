@@ -16,7 +16,7 @@ import pytest
 from run_maker import changed, content_of, make_run
 
 from bench.ssh_board import SSHD, SshBoard, ssh_keygen
-from deploy.board import Board, LinkLost
+from deploy.board import Board, LinkLost, Wire
 from deploy.flash import FirstContact, FlashReport, flash
 from deploy.installed import rollback, status
 from deploy.keys import keygen
@@ -45,8 +45,7 @@ class Desk:
         return flash(archive, self.board.target, trust, lambda done, total: None, lambda contact: True)
 
     def incoming(self) -> list[str]:
-        folder = self.board.root / "incoming"
-        return sorted(os.listdir(folder)) if folder.is_dir() else []
+        return sorted(path.name for path in (self.board.root / "incoming").rglob("*"))
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ def test_a_part_that_is_not_what_was_sent_is_sent_again(flashed: Desk) -> None:
         flashed.flash(flashed.two)
     flashed.board.link.cut(after=0)
     flashed.board.wait_until_alone()
-    (part,) = (flashed.board.root / "incoming").glob("*.edge.part")
+    (part,) = (flashed.board.root / "incoming" / "objects").glob("*.part")
     data = bytearray(part.read_bytes())
     data[len(data) // 2] ^= 1
     part.write_bytes(data)
@@ -279,9 +278,10 @@ def test_a_disk_without_room_is_found_before_the_release_is_sent(small_disk: Des
     small_disk.board.link.cut(after=0)
     with pytest.raises(BoardError) as caught:
         small_disk.flash(small_disk.one, small_disk.public)
-    assert "bytes free on the disk" in caught.value.found
+    assert "bytes free on the board's disk" in caught.value.found
     assert small_disk.board.link.sent < MODEL_BYTES // 2
-    assert os.listdir(small_disk.board.root) == ["trust"]
+    assert sorted(os.listdir(small_disk.board.root)) == ["lock", "objects", "releases", "trust"]
+    assert os.listdir(small_disk.board.root / "objects") == []
 
 
 def test_a_disk_that_fills_half_way_is_said_and_not_left_full(small_disk: Desk) -> None:
@@ -289,9 +289,10 @@ def test_a_disk_that_fills_half_way_is_said_and_not_left_full(small_disk: Desk) 
         board.look()
         board.claim()
         with pytest.raises(BoardError) as caught:
-            board.put_rest("incoming/release.edge", bytes(20_000_000), 0, lambda done: None)
+            file = Wire("incoming/objects/big", 0, 20_000_000, [bytes(1_000_000)] * 20, None)
+            board.bring([file], lambda done: None)
     assert "the disk is full" in caught.value.found
-    assert small_disk.incoming() == []
+    assert small_disk.incoming() == ["objects"]  # no part
 
 
 def test_two_desks_at_once_do_not_mix(flashed: Desk) -> None:

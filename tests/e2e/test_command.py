@@ -58,7 +58,7 @@ BOARD = {
     "learned export": ["file"],
     "learned import": ["file"],
     "learned check": [],
-    "missing": ["manifest", "signature"],
+    "receive": ["folder", "--set-aside"],
     "install": ["archive", "--set-aside"],
     "golden": ["release"],
     "frames": ["release", "source"],
