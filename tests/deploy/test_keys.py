@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 
 import pytest
-
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from deploy.keys import key_id, keygen, load_private_key, load_public_key, verifier
 from edge import trust
 from edge.contract.errors import InputError, TrustError, UsageError
