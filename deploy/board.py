@@ -124,11 +124,11 @@ class Board:
         done = self._ask({"do": "receive", "runtime": runtime, "arguments": list(arguments)})
         return _answered(done, _NEEDS)
 
-    def bring(self, files: Iterable[Wire], sent: Sent) -> None:
-        """Sends files, and lets what receive() started know of each; all are sent before an answer is awaited."""
+    def bring(self, files: Iterable[Wire], sent: Sent, tell: bool = True) -> None:
+        """Sends files; all are sent before an answer is awaited. tell: what receive() started is told of each."""
         asked = done = 0
         for file in files:
-            request = {"do": "put", "name": file.name, "at": file.at, "size": file.size_bytes, "tell": True}
+            request = {"do": "put", "name": file.name, "at": file.at, "size": file.size_bytes, "tell": tell}
             self._send({**request, "inflated": file.inflated_bytes})
             for piece in file.pieces:
                 self._send_piece(piece)
@@ -166,9 +166,9 @@ class Board:
             )
         return _answered(done, f"try `{by_hand}`")
 
-    def examine(self, checks: bytes, desk_s: float) -> dict[str, Any]:
-        """The JSON answer of the program in the zip `checks`, run by the board's Python; nothing of it stays there."""
-        self._send({"do": "examine", "size": len(checks), "desk_s": desk_s}, checks)
+    def examine(self, program: bytes, *words: str) -> dict[str, Any]:
+        """The JSON answer of the zip `program`, run by the board's Python; nothing of it stays there."""
+        self._send({"do": "examine", "size": len(program), "words": list(words)}, program)
         return _answered(self._answer(), "report it")
 
     def _greet(self, source: bytes) -> None:

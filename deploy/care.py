@@ -13,7 +13,7 @@ from deploy.launch import launch
 from deploy.target import parse_target
 
 _EDGE = Path(edge.contract.errors.__file__).parents[1]
-_CHECKS = ("__init__.py", "contract/__init__.py", "contract/results.py", "doctor/*.py")
+_CHECKS = ("__init__.py", "contract/__init__.py", "contract/packages.py", "contract/results.py", "doctor/*.py")
 _START = "import runpy\nrunpy.run_module('edge.doctor', run_name='__main__', alter_sys=True)\n"
 
 
@@ -56,7 +56,7 @@ def follow_log(target: str, lines: int) -> None:
 def examine(target: str) -> Examination:
     """Sends the desk's own checks to the board and runs them there: a board need have nothing but Python 3.6."""
     with Board(parse_target(target)) as board:
-        answer = board.examine(_checks(), time.time())
+        answer = board.examine(_checks(), str(time.time()))
     return Examination(tuple(answer["lines"]), **answer["fields"])
 
 

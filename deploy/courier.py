@@ -27,18 +27,22 @@ CLAIM_S = 5
 _PIECE_BYTES = 1 << 16
 _INFLATED_BYTES = 1 << 20
 _PATH = "/usr/local/bin:/usr/bin:/bin"
+_PACKAGES = ("packages", "packages.new", "packages.old")
 _MEMORY = "/dev/shm"  # noqa: S108
 
 
 def look(root: str) -> Dict[str, Any]:
-    """What is there. The runtime is resolved, so that a swap of `current` cannot mix two releases."""
+    """What is there. The runtime is resolved, so that a swap of `current` cannot mix two releases.
+
+    `empty` may hold packages: they are put there before the first release.
+    """
     trust = os.path.join(root, "trust")
     runtime = os.path.join(os.path.realpath(os.path.join(root, "current")), "runtime")
     return {
         "root": root,
         "machine": os.uname().machine,
         "board": os.path.isdir(trust),
-        "empty": not os.path.lexists(root) or (os.path.isdir(root) and not os.listdir(root)),
+        "empty": not os.path.lexists(root) or (os.path.isdir(root) and set(os.listdir(root)) <= set(_PACKAGES)),
         "keys": sorted(n for n in os.listdir(trust) if n.endswith(".pub")) if os.path.isdir(trust) else [],
         "runtime": runtime if os.path.isdir(runtime) else None,
     }
@@ -54,6 +58,8 @@ class Session:
 
 def claim(root: str, session: Session) -> Dict[str, Any]:
     """Makes the folder and holds it against other desks until this process ends. The lock leaves no file behind."""
+    if session.claim is not None:
+        return {}
     os.makedirs(root, exist_ok=True)
     handle = os.open(root, os.O_RDONLY)
     give_up = time.monotonic() + CLAIM_S  # the courier of a link that was just lost may not know it yet
@@ -213,15 +219,15 @@ def run_as_root(root: str, arguments: Any) -> Dict[str, Any]:
     return _done(command, root, {})
 
 
-def examine(root: str, size: int, desk_s: float, stdin: IO[bytes]) -> Dict[str, Any]:
-    """Runs the zip of `size` bytes that comes on stdin: the doctor's checks, which no board need have."""
+def examine(root: str, size: int, words: List[str], stdin: IO[bytes]) -> Dict[str, Any]:
+    """Runs the zip of `size` bytes that comes on stdin, such as the doctor's checks, which no board need have."""
     import tempfile  # slow to load, and only this needs it
 
     memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None  # a full disk is what it may have to tell
     with tempfile.NamedTemporaryFile(prefix="edgewise-", suffix=".zip", dir=memory) as file:
         file.write(stdin.read(size))
         file.flush()
-        return _done([sys.executable, "-B", file.name, root, str(desk_s)], "/", {})
+        return _done([sys.executable, "-B", file.name, root] + words, "/", {})
 
 
 def _runtime_command(root: str, arguments: List[str]) -> List[str]:

@@ -38,6 +38,7 @@ class FirstContact:
 
 
 Agree = Callable[[FirstContact], bool]
+Prepare = Callable[[Board, Look], object]  # what else a board needs before it can take a release
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,21 @@ def flash(
     agree: Agree,
     clock: Callable[[], float] = time.monotonic,
     set_aside: bool = False,
+    prepare: Prepare = lambda board, found: None,
 ) -> FlashReport:
     """Installs `archive` on the board: meet(), then install(), which say what they raise."""
-    return install(meet(archive, target, trust, agree, clock), archive, progress, clock, set_aside)
+    return install(meet(archive, target, trust, agree, clock, prepare), archive, progress, clock, set_aside)
 
 
 def meet(
-    archive: Path, target: str, trust: Path | None, agree: Agree, clock: Callable[[], float] = time.monotonic
+    archive: Path,
+    target: str,
+    trust: Path | None,
+    agree: Agree,
+    clock: Callable[[], float] = time.monotonic,
+    prepare: Prepare = lambda board, found: None,
 ) -> Contact:
-    """Opens the board and looks at it; nothing is written. Its connection is ended by install().
+    """Opens the board and looks at it; nothing is written but by `prepare`. Its connection is ended by install().
 
     trust: a public key file, needed at first contact; the desk checks the archive with it. agree: asked then.
     Raises UsageError for a bad target, a missing `trust` or a no; InputError for a file that cannot be read; TrustError
@@ -97,6 +104,7 @@ def meet(
         found = board.look()
         if found.runtime is None:
             _check_contact(archive, target, _named(key, target), found, agree)
+        prepare(board, found)
     except BaseException:
         board.close()
         raise

@@ -13,6 +13,7 @@ import warnings
 from edge.board import Board
 from edge.contract.boards import find_board
 from edge.contract.errors import EdgewiseError
+from edge.contract.packages import add_packages
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
 _LEARNING = ("run", "teach", "fit", "forget", "learned")
@@ -23,6 +24,7 @@ def main(arguments: list) -> int:
     """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
     options = _parser().parse_args(arguments)
     board = Board(os.path.abspath(options.board), platform.machine(), find_board())
+    add_packages(board.root, sys.path)
     try:
         if options.verb in _LEARNING:
             _recover(board, arguments)

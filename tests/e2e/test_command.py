@@ -24,7 +24,7 @@ DESK = {
     "keygen": ["name", "replaces"],
     "rotate": ["rotation", "target"],
     "pack": ["run", "key", "out", "name", "version", "for_board", "counter"],
-    "flash": ["archive", "targets", "trust", "set_aside", "yes"],
+    "flash": ["archive", "bootstrap", "wheels", "targets", "trust", "set_aside", "yes"],
     "status": ["target"],
     "rollback": ["target"],
     "service": ["target", "source", "remove"],
