@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from deploy import courier
-from deploy.ssh import explain
+from deploy.ssh import explain, ssh_command
 from deploy.target import Target
 from edge.contract.errors import BoardError, EdgewiseError, UsageError
 
@@ -31,6 +31,14 @@ Sent = Callable[[int], None]  # bytes of the file that are on the board or on th
 
 class LinkLost(BoardError):
     """The connection, or the board's process, ended in the middle. What had arrived stays on the board."""
+
+
+class SudoAsks(BoardError):
+    """Root is wanted on the board, and sudo there gives it to nobody who does not type a password."""
+
+    def __init__(self, found: str, expected: str, remedy: str, command: list[str]) -> None:
+        super().__init__(found, expected, remedy)
+        self.command = command  # lets sudo ask on this terminal; nothing of edgewise reads what is typed
 
 
 @dataclass(frozen=True)
@@ -153,16 +161,17 @@ class Board:
         return _answered(done, _NEEDS)
 
     def run_as_root(self, root: str, *arguments: str) -> dict[str, Any]:
-        """As run(), by the launcher of the board in `root`, as root. Raises BoardError where sudo wants a password."""
+        """As run(), by the launcher of the board in `root`, as root. Raises SudoAsks where sudo wants a password."""
         done = self._ask({"do": "run_as_root", "arguments": list(arguments)})
-        by_hand = f"sudo {root}/edgewise {shlex.join(arguments)}"
-        if self.target.address is not None:
-            by_hand = f"ssh -t {self.target.address.name} {by_hand}"
+        words = shlex.join(["sudo", f"{root}/edgewise", *arguments])
+        address = self.target.address
+        by_hand = words if address is None else f"ssh -t {address.name} {words}"
         if done["stderr"].startswith("sudo:"):
-            raise BoardError(
+            raise SudoAsks(
                 f"sudo on {self.target.name} says: {done['stderr'][6:]}",
                 "root, or sudo without a password",
                 f"run `{by_hand}`",
+                shlex.split(words) if address is None else ssh_command(address, words, terminal=True),
             )
         return _answered(done, f"try `{by_hand}`")
 
