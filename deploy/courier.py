@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import IO, Any, Callable, Dict, Iterator, List, Optional
 
 HELLO = "edgewise-courier-1"  # the answers' first words: a login shell may have printed something before them
-PART = ".part"  # a file that is still on its way; it stays when the link is lost, for `part` to find
+PART = ".part"  # a file that is still on its way; it stays when the link is lost, for `arrived` to find
 IDLE_S = 60  # a desk that is gone without a word must not hold a claimed board for longer
 CLAIM_S = 5
 _PIECE_BYTES = 1 << 16
@@ -129,14 +129,17 @@ def _inflate(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
     """Reads all of `pieces`. What does not inflate, or holds more than `most` bytes, ends early: its hash will tell."""
     decoder = zlib.decompressobj(-zlib.MAX_WBITS)
     for piece in pieces:
-        while piece and most > 0:
+        while most > 0:
+            room = min(most, _INFLATED_BYTES)
             try:
-                data = decoder.decompress(piece, min(most, _INFLATED_BYTES))
+                data = decoder.decompress(piece, room)
             except zlib.error:
                 most = 0
                 break
             most -= len(data)
             yield data
+            if len(data) < room:  # else there may be more, also of a piece that was taken whole
+                break
             piece = decoder.unconsumed_tail
 
 
