@@ -33,13 +33,12 @@ MODEL_BYTES = 1_500_000  # that no compression shrinks: so that there is a middl
 
 
 class Desk:
+    """A folder with a key and two releases, and a board behind a real sshd."""
+
     def __init__(self, folder: Path, board: SshBoard) -> None:
         self.folder, self.board = folder, board
-        self.key, self.public = keygen(folder / "desk").key, folder / "desk.pub"
-        self.other = keygen(folder / "other").key
-        noise = random.Random(1).randbytes(MODEL_BYTES)
-        self.one = pack(make_run(folder / "one", head=noise), self.key, NOW, name="tiny", counter=1).archive
-        self.two = pack(make_run(folder / "two", head=noise[::-1]), self.key, NOW, name="tiny", counter=2).archive
+        self.key, self.public, self.other = folder / "desk.key", folder / "desk.pub", folder / "other.key"
+        self.one, self.two = folder / "one.edge", folder / "two.edge"
 
     def flash(self, archive: Path, trust: Path | None = None) -> FlashReport:
         return flash(archive, self.board.target, trust, lambda done, total: None, lambda contact: True)
@@ -48,8 +47,23 @@ class Desk:
         return sorted(path.name for path in (self.board.root / "incoming").rglob("*"))
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A desk's keys and releases, and a board that was flashed, for each test to copy."""
+    folder = tmp_path_factory.mktemp("made")
+    key = keygen(folder / "desk")
+    keygen(folder / "other")
+    noise = random.Random(1).randbytes(MODEL_BYTES)
+    for counter, name, head in ((1, "one", noise), (2, "two", noise[::-1])):
+        run = make_run(folder / name, head=head)
+        pack(run, key.key, NOW, name="tiny", counter=counter, out=folder / f"{name}.edge")
+    flash(folder / "one.edge", f"local:{folder}/flashed", key.public, lambda done, total: None, lambda contact: True)
+    return folder
+
+
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def desk(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    subprocess.run(["cp", "-a", f"{made}/.", str(tmp_path)], check=True)
     board = SshBoard(tmp_path / "ssh", sys.executable)
     monkeypatch.setenv("PATH", f"{board.bin}:{os.environ['PATH']}")
     yield Desk(tmp_path, board)
@@ -58,7 +72,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 @pytest.fixture
 def flashed(desk: Desk) -> Desk:
-    desk.flash(desk.one, desk.public)
+    subprocess.run(["cp", "-a", str(desk.folder / "flashed"), str(desk.board.root)], check=True)
     return desk
 
 
