@@ -36,6 +36,7 @@ _BRINGS = {
     "cryptography": ("cryptography", "cffi", "typing-extensions"),
 }
 _VENDOR = {"onnxruntime-gpu": "onnxruntime", "opencv-python": "opencv-python-headless"}
+_OLD_TAGS = {"manylinux1_": "manylinux_2_5_", "manylinux2010_": "manylinux_2_12_", "manylinux2014_": "manylinux_2_17_"}
 _PIECE_BYTES = 1 << 16
 
 
@@ -80,7 +81,7 @@ def bootstrap(
     if not agree(_lines(board.target.name, found.root, bare_board, chosen)):
         raise UsageError("nobody agreed, so nothing was written", "a yes", "answer y, or say --yes in a script")
     with tempfile.TemporaryDirectory(prefix="edgewise-wheels-") as folder:
-        paths = [fetch(wheel, bare_board, wheels, Path(folder)) for wheel in chosen]
+        paths = fetch(chosen, bare_board, wheels, Path(folder))
         board.claim()
         total = sum(path.stat().st_size for path in paths)
         board.remove(_WHEELS)
@@ -107,7 +108,7 @@ def choose(bare_board: Bare, wheels: Path | None) -> list[Wheel]:
         if brought[0] is None:
             raise _by_hand(bare_board, lacking)
         chosen += [wheel for wheel in brought if wheel is not None]
-    if any(_glibc(wheel.file) > _numbers(bare_board.glibc) for wheel in chosen):
+    if any(min(map(_glibc, _tags(wheel.file))) > _numbers(bare_board.glibc) for wheel in chosen):
         raise _by_hand(bare_board, lacking)
     return sorted(chosen, key=lambda wheel: wheel.file)
 
@@ -117,28 +118,32 @@ def _taken(own: Wheel | None, tested: Wheel | None) -> Wheel | None:
     return tested if own is None or (tested is not None and tested.file == own.file) else own
 
 
-def fetch(wheel: Wheel, bare_board: Bare, wheels: Path | None, folder: Path) -> Path:
-    """The wheel's file, from the person's folder or by pip into `folder`. Raises InputError for one of another hash."""
-    if wheels is not None and (wheels / wheel.file).is_file():
-        path = wheels / wheel.file
-    else:
-        path = folder / wheel.file
-        _download(wheel, bare_board, folder)
-    if wheel.sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != wheel.sha256:
-        raise InputError(f"{path} has another sha256", wheel.sha256, "remove it; it is not what was tested")
-    return path
+def fetch(chosen: list[Wheel], bare_board: Bare, wheels: Path | None, folder: Path) -> list[Path]:
+    """The wheels' files: from the person's folder, or by pip into `folder`. Raises InputError for another content."""
+    here = [wheels is not None and (wheels / wheel.file).is_file() for wheel in chosen]
+    paths = [(wheels if wheels and own else folder) / wheel.file for wheel, own in zip(chosen, here, strict=True)]
+    absent = [wheel for wheel, own in zip(chosen, here, strict=True) if not own]
+    if absent:
+        _download(absent, bare_board, folder)
+    for wheel, path in zip(chosen, paths, strict=True):
+        if wheel.sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != wheel.sha256:
+            raise InputError(f"{path} has another sha256", wheel.sha256, "remove it; it is not what was tested")
+    return paths
 
 
-def _download(wheel: Wheel, bare_board: Bare, folder: Path) -> None:
-    tags = wheel.file.removesuffix(".whl").rpartition("-")[2].split(".")
+def _download(absent: list[Wheel], bare_board: Bare, folder: Path) -> None:
+    tags = {tag for wheel in absent for tag in _tags(wheel.file)} - {"any"}
     words = ["--no-deps", "--only-binary=:all:", "--implementation", "cp", "--python-version", bare_board.python]
-    words += [word for tag in tags for word in ("--platform", tag)]
+    # pip takes the first that there is, and the table has the newest
+    words += [word for tag in sorted(tags, key=_glibc, reverse=True) for word in ("--platform", tag)]
+    words += [f"{wheel.package}=={wheel.version}" for wheel in absent]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder), *words]
-    done = subprocess.run([*command, f"{wheel.package}=={wheel.version}"], capture_output=True, text=True, check=False)
-    if done.returncode != 0 or not (folder / wheel.file).is_file():
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lacking = [wheel.file for wheel in absent if not (folder / wheel.file).is_file()]
+    if done.returncode != 0 or lacking:
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1][:200]
-        remedy = f"put {wheel.file} into a folder and name it with --wheels"
-        raise InputError(f"pip on this machine says: {said}", wheel.file, remedy)
+        remedy = f"put {', '.join(lacking)} into a folder and name it with --wheels"
+        raise InputError(f"pip on this machine says: {said}", "the wheels of the table", remedy)
 
 
 def _own(folder: Path, bare_board: Bare) -> dict[str, Wheel]:
@@ -187,10 +192,16 @@ def _by_hand(bare_board: Bare, lacking: list[str]) -> BoardError:
     )
 
 
-def _glibc(file: str) -> tuple[int, ...]:
-    """The oldest glibc that a wheel's name says it runs with; the other tags are of Linux systems before them."""
-    tags = file.removesuffix(".whl").rpartition("-")[2]
-    return min((_numbers(version) for version in re.findall(r"manylinux_(\d+_\d+)_", tags)), default=(0,))
+def _tags(file: str) -> list[str]:
+    """The systems that a wheel is for, by its name."""
+    return file.removesuffix(".whl").rpartition("-")[2].split(".")
+
+
+def _glibc(tag: str) -> tuple[int, ...]:
+    """The oldest glibc that a system of this tag has."""
+    for old, version in _OLD_TAGS.items():
+        tag = tag.replace(old, version)
+    return _numbers(tag.removeprefix("manylinux").partition("_x86")[0].partition("_aarch")[0])
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -83,7 +83,7 @@ def test_a_wheel_of_another_content_than_the_tables_is_refused(tmp_path: Path) -
     (tmp_path / wheel.file).write_bytes(b"another")
     assert choose(JETPACK4, tmp_path)[0] == wheel
     with pytest.raises(InputError) as caught:
-        fetch(wheel, JETPACK4, tmp_path, tmp_path)
+        fetch([wheel], JETPACK4, tmp_path, tmp_path)
     assert wheel.sha256 in caught.value.expected
 
 
