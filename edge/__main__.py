@@ -14,6 +14,7 @@ from edge.board import Board
 from edge.contract.boards import find_board
 from edge.contract.errors import EdgewiseError
 from edge.contract.packages import add_packages
+from edge.contract.results import Outcome
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
 _LEARNING = ("run", "teach", "fit", "forget", "learned")
@@ -52,6 +53,10 @@ def _call(board, options):
         return run(board, options, _print_now)
     if options.verb == "serve":
         return _serve(board, options)
+    if options.verb == "completion":
+        from edge.completion import bash_script
+
+        return Outcome(tuple(bash_script(_parser()).splitlines()), {})
     if options.verb == "receive":
         from edge.verbs import receive
 
@@ -232,6 +237,7 @@ def _add_service(add):
     logs = add("logs", "Show what the service said.")
     logs.add_argument("--lines", "-n", type=int, default=100, help="the last so many")
     logs.add_argument("--follow", "-f", action="store_true", help="and what it says from now on")
+    add("completion", "Print what makes bash complete these verbs.")
     add("doctor", "Check this board, and say what to do about what is wrong.")
 
 

@@ -70,6 +70,7 @@ BOARD = {
     "supervise": ["source"],
     "service": ["--remove", "source"],
     "logs": ["--follow", "--lines"],
+    "completion": [],
     "doctor": [],
 }
 
