@@ -50,7 +50,7 @@ class FlashReport:
     bytes_sent: int  # of all that went to the board: the courier, at first contact runtime and key, what it lacks
     bytes_kept: int  # of its files, from a flash whose link was lost
     objects_sent: int
-    seconds: float
+    seconds: float  # until it was GOOD; what the flash left is cleared after that
     health_seconds: float  # of them, the trial of the release on the board
 
 
@@ -133,6 +133,7 @@ def install(
             runtime = found.runtime or _introduce(board, found.root, archive, _named(key, target))
             sent = _transfer(board, found.root, runtime, archive, progress, set_aside)
             answer = board.finish()
+            seconds = clock() - contact.started
         except LinkLost:
             raise  # what arrived stays, for the next flash to go on from
         except EdgewiseError:
@@ -147,7 +148,7 @@ def install(
             bytes_sent=board.sent_bytes,
             bytes_kept=sent.bytes_kept,
             objects_sent=sent.objects,
-            seconds=clock() - contact.started,
+            seconds=seconds,
             health_seconds=answer.get("health_s", 0.0),  # a runtime from before does not say it
         )
 
