@@ -8,7 +8,7 @@ from pathlib import Path
 from deploy.flash import Agree, Contact, FlashReport, Prepare, install, meet
 from edge.contract.errors import EdgewiseError, UsageError
 
-Progress = Callable[[str, int, int], None]  # target, bytes sent so far of its partial archive, of how many
+Progress = Callable[[str, int, int], None]  # target, bytes sent so far of what it lacks, of how many
 
 
 @dataclass(frozen=True)
