@@ -23,7 +23,7 @@ _IMPORTS = {
     "onnxruntime": "import onnxruntime as m",
     "cryptography": "import cryptography as m; from cryptography.hazmat.primitives.asymmetric import ed25519",
 }
-_ALL = "import sys; from edge.contract.packages import add_packages; add_packages({!r}, sys.path); {}"
+_ALL = "import sys; from edge.contract.packages import add_packages; add_packages({!r}, sys.path); import cv2"
 _SECONDS = 300  # a small board's first import, from a slow card
 _LIST = "wheels.json"
 
@@ -46,29 +46,27 @@ def probe(root: str) -> Dict[str, Any]:
 
 def unpack(root: str, folder: str) -> Dict[str, Any]:
     """Unpacks the wheels in `folder`, tries the imports, and only then puts them in the place of what was there."""
-    new = os.path.join(root, FOLDER + ".new")
-    shutil.rmtree(new, ignore_errors=True)
+    place, old, apart = (os.path.join(root, FOLDER + end) for end in ("", ".old", ".new"))
+    for leftover in (old, apart):
+        shutil.rmtree(leftover, ignore_errors=True)
     names = sorted(os.listdir(folder))
     for name in names:
-        to = LAST if name.startswith("opencv") else FIRST
         with zipfile.ZipFile(os.path.join(folder, name)) as wheel:
-            wheel.extractall(os.path.join(new, os.path.relpath(to, FOLDER)))
+            wheel.extractall(os.path.join(apart, LAST if name.startswith("opencv") else FIRST))
+    new = os.path.join(apart, FOLDER)
     compileall.compile_dir(new, quiet=2)  # a release runs with -B, which would compile them anew each time
     with open(os.path.join(new, _LIST), "w", encoding="ascii") as file:
         json.dump(names, file)
+    found = _found("; ".join([_ALL.format(apart)] + list(_IMPORTS.values())))
+    if "error" in found:
+        shutil.rmtree(apart)
+        raise ImportError(found["error"])
     os.sync()  # thousands of small files: once for all
-    place = os.path.join(root, FOLDER)
-    old = place + ".old"
-    shutil.rmtree(old, ignore_errors=True)
     os.rename(place, old)  # it is there, if only with the wheels
     os.rename(new, place)
-    found = _found("; ".join([_ALL.format(root, "import cv2")] + list(_IMPORTS.values())))
-    if "error" in found:
-        shutil.rmtree(place)
-        os.rename(old, place)
-        raise ImportError(found["error"])
     os.sync()
-    shutil.rmtree(old, ignore_errors=True)
+    for leftover in (old, apart):
+        shutil.rmtree(leftover, ignore_errors=True)
     return {"unpacked": names}
 
 
