@@ -62,13 +62,11 @@ class Signs:
 class Learnt:
     """The release's network with what the board has learnt, which is read again when a lesson was given elsewhere."""
 
-    def __init__(self, release: Any, store: Any) -> None:
-        """release: edge.release.Release; store: an open edge.store.Store. Raises FormatError."""
-        from edge.backbone import open_backbone
-
+    def __init__(self, release: Any, backbone: Any, store: Any) -> None:
+        """release: edge.release.Release; backbone: its network, opened; store: an open edge.store.Store."""
         self._release = release
         self._store = store
-        self._backbone = open_backbone(release)
+        self._backbone = backbone
         self._version: Optional[int] = None
 
     def classify(self, image: np.ndarray) -> Prediction:
@@ -86,7 +84,7 @@ class Learnt:
         """Raises GateError unless the golden vectors hold in this process."""
         from edge.golden import check_golden
 
-        check_golden(self._release, self._backbone.engine)
+        check_golden(self._release, self._backbone.engine, self._backbone.form)
 
 
 def serve(
@@ -101,6 +99,7 @@ def serve(
     watchdog_s: how long the supervisor waits for a sign of life. Raises SourceError for a camera that hangs, GateError
     for golden vectors that do not hold; a supervisor starts it again.
     """
+    from edge.choice import open_network
     from edge.sources import open_source
     from edge.verbs import open_learned, this_release
 
@@ -108,7 +107,7 @@ def serve(
     name = os.path.basename(release.path)
     longest_s = min(LAST_RETRY_S, watchdog_s / 4) if watchdog_s else LAST_RETRY_S
     with open_learned(board) as store:
-        learnt = Learnt(release, store)
+        learnt = Learnt(release, open_network(board, release, say=print_line), store)
         learnt.check()
         watch(
             lambda: open_source(options.source),

@@ -1,0 +1,99 @@
+"""The engine that this board runs a release with: what a person wants, else what was measured, else the certified one.
+
+Until `edgewise engines` has measured, and whenever something that it depends on has changed since, that is the CPU with
+the u8 file: the trial and the certificate are about it.
+"""
+
+import os
+from typing import Callable, NamedTuple, Optional, Tuple
+
+from edge.backbone import Backbone, open_backbone
+from edge.board import Board
+from edge.contract.errors import BoardError, FormatError, GateError
+from edge.engine_record import Measured, cache_folder, circumstances, load_record, measured_now
+from edge.engines import CERTIFIED, TENSORRT, Kind, find_kind
+from edge.release import Release
+
+MEASURE = "`edgewise engines` measures"
+
+
+class Choice(NamedTuple):
+    kind: Kind
+    why: str
+    measured: Optional[Measured]  # if one holds now
+
+
+def choose_engine(board: Board, release: Release) -> Choice:
+    """What runs unless a command names another. A damaged record stops nothing: it is as good as none."""
+    try:
+        record = load_record(board)
+    except FormatError as error:
+        return Choice(CERTIFIED, "{}; {}".format(error.found, MEASURE), None)
+    if not record.measured:
+        return Choice(CERTIFIED, "not measured here yet; {}".format(MEASURE), None)
+    measured = measured_now(record, circumstances(board, release.manifest))
+    if measured is None:
+        return Choice(CERTIFIED, "the board's software or the network changed since; {} again".format(MEASURE), None)
+    if not record.wanted:
+        return Choice(find_kind(measured.chosen), measured.why, measured)
+    if record.wanted in usable(measured):
+        return Choice(find_kind(record.wanted), "as a person wants it", measured)
+    why = "{} is wanted and does not run here".format(record.wanted)
+    return Choice(CERTIFIED, why, measured)
+
+
+def usable(measured: Measured) -> Tuple[str, ...]:
+    """Names of the engines whose golden vectors hold."""
+    return tuple(each.name for each in measured.tried if not each.why)
+
+
+def open_network(
+    board: Board,
+    release: Release,
+    wanted: Optional[str] = None,
+    say: Callable[[str], object] = lambda line: None,
+    threads: int = 1,
+) -> Backbone:
+    """The release's network in the engine of choose_engine(), or in `wanted`, which must hold the golden vectors.
+
+    An engine that was chosen and cannot be opened any more is left for the certified one, and `say` is told. Raises
+    UsageError for an unknown name, BoardError or GateError where `wanted` cannot be used, FormatError.
+    """
+    if wanted is not None:
+        return _proven(board, release, find_kind(wanted), threads)
+    choice = choose_engine(board, release)
+    try:
+        return _opened(board, release, choice.kind, threads)
+    except (BoardError, FormatError) as error:
+        if choice.kind == CERTIFIED:
+            raise
+        say("engine: {}, since {}".format(CERTIFIED.name, error.found))
+        return _opened(board, release, CERTIFIED, threads)
+
+
+def _proven(board: Board, release: Release, kind: Kind, threads: int) -> Backbone:
+    from edge.golden import check_golden
+
+    backbone = _opened(board, release, kind, threads)
+    try:
+        check_golden(release, backbone.engine, kind.form)
+    except GateError as error:
+        raise GateError("{}: {}".format(kind.name, error.found), error.expected, "use another engine") from None
+    return backbone
+
+
+def _opened(board: Board, release: Release, kind: Kind, threads: int) -> Backbone:
+    if kind == CERTIFIED:
+        return open_backbone(release, threads)
+    from edge.open_engine import open_engine
+
+    engine = open_engine(release, kind, built_cache(board, release, kind), threads)
+    return open_backbone(release, threads, kind.form, engine)
+
+
+def built_cache(board: Board, release: Release, kind: Kind) -> Optional[str]:
+    """The folder of what TensorRT built for `kind`, if that is what it is and `edgewise engines` made the folder."""
+    if kind.runs_in != TENSORRT:
+        return None
+    folder = cache_folder(board, circumstances(board, release.manifest), kind.name)
+    return folder if os.path.isdir(folder) else None
