@@ -53,7 +53,7 @@ def retrained(backbone: Backbone, key: str, weights: bytes, base: bytes) -> Back
 
 
 def backbone_key(model_sha256: str, step: np.ndarray) -> str:
-    """What codes depend on: hex sha256 of the hash of the model's file, one for each form, and of the steps, (D,) float32."""
+    """What codes depend on: hex sha256 of the hash of the model's file, of one form, and of the steps, (D,) float32."""
     return hashlib.sha256(model_sha256.encode("ascii") + step.tobytes()).hexdigest()
 
 

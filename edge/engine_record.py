@@ -37,15 +37,15 @@ class Circumstances(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """One engine. Numbers are 0 where it did not come to them."""
+    """One engine."""
 
     name: str
     form: str
     why: str  # it cannot be used; empty for one whose golden vectors hold
-    pictures: int
-    identical: int
-    lowest_cosine: float
-    median_ms: float  # of a picture at a time
+    pictures: int = 0  # of the golden vectors
+    identical: int = 0
+    lowest_cosine: Optional[float] = None
+    median_ms: Optional[float] = None  # of a picture at a time
 
 
 class Measured(NamedTuple):
@@ -185,7 +185,7 @@ def _openvino() -> str:
     """By what pip wrote: its import takes longer than the rest of a start."""
     if sys.version_info < (3, 8):
         return ""  # no OpenVINO with the interface of edge/openvino_session.py is for them
-    from importlib import metadata
+    from importlib import metadata  # novm
 
     try:
         return metadata.version("openvino")

@@ -118,7 +118,7 @@ def _save(board: Board, record: Record) -> None:
 
 
 def _check_wanted(wanted: str, tried: Tuple[Tried, ...], form: str, left: Callable[[str], str]) -> None:
-    """Raises BoardError for an engine that does not run here or would set aside what was learnt, UsageError for none."""
+    """Raises UsageError, or BoardError for one that does not run here or would set aside what was learnt."""
     found = {each.name: each for each in tried}
     if wanted not in found:
         raise UsageError("the engine " + wanted, "one of {} on this board".format(", ".join(found)), "name another")

@@ -1,4 +1,4 @@
-"""What can run a release's network: which file, in what, on which boards. Which of them does is measured on the board."""
+"""What can run a release's network: which file, in what, on which boards. Which one does is measured on the board."""
 
 from typing import NamedTuple, Tuple
 

@@ -1,4 +1,4 @@
-"""Which engine runs a release's network fastest on this board, of those whose golden vectors hold: tried, not looked up.
+"""Which engine runs a network fastest on this board, of those whose golden vectors hold: tried, not looked up.
 
 Each engine has its golden vectors in a process of its own, which a broken driver may end. Then all that hold take turns
 in one process, so that heat and what else the board does meets them alike.
@@ -43,7 +43,7 @@ def try_engines(
         raise GateError(tried[-1].why, "golden vectors that hold", "flash the release again")
     say("timing {}, in turns".format(", ".join(names)))
     times = ask("timing", release.path, *names)
-    return tuple(each._replace(median_ms=times.get(each.name, 0.0)) for each in tried)
+    return tuple(each._replace(median_ms=times.get(each.name)) for each in tried)
 
 
 def fastest(tried: Sequence[Tried], form: str, left: Callable[[str], str]) -> Tuple[str, str]:
@@ -88,7 +88,7 @@ def take_turns(
 
 
 def _missing(kinds: Sequence[Kind]) -> Dict[str, str]:
-    """Providers that do not run here, and why, as the doctor finds them; whether OpenVINO does shows when it is tried."""
+    """Providers that do not run here, and why, as the doctor finds them. Whether OpenVINO runs shows when tried."""
     compiled = providers()
     found = {}
     for name in {kind.runs_in for kind in kinds} - {OPENVINO}:
@@ -109,11 +109,11 @@ def _try(
 ) -> Tried:
     """golden: of an engine's name, in a process of its own."""
     if kind.runs_in in missing:
-        return Tried(kind.name, kind.form, missing[kind.runs_in], 0, 0, 0.0, 0.0)
+        return Tried(kind.name, kind.form, missing[kind.runs_in])
     built = ", once TensorRT has built it, which may take many minutes" if kind.runs_in == TENSORRT else ""
     say("{}: golden vectors{}".format(kind.name, built))
     try:
         found = golden(kind.name)
     except GateError as error:
-        return Tried(kind.name, kind.form, error.found, 0, 0, 0.0, 0.0)
-    return Tried(kind.name, kind.form, "", found["pictures"], found["identical"], found["lowest_cosine"], 0.0)
+        return Tried(kind.name, kind.form, error.found)
+    return Tried(kind.name, kind.form, "", found["pictures"], found["identical"], found["lowest_cosine"])

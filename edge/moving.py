@@ -82,7 +82,7 @@ def runs_retrained(board: Board) -> bool:
 
 
 def left_by_form(board: Board, release: Release, before: str, after: str) -> str:
-    """What counts while engines of the form `before` run `release` and would not under `after`, in words, or nothing."""
+    """What counts under an engine of the form `before` and would not under `after`, in words, or nothing."""
     path = board.path("personal", "learned.sqlite")
     if before == after or not os.path.exists(path):
         return ""

@@ -49,6 +49,8 @@ class OneByOne:
 
 def _session(path: str, kind: Kind, cache: Optional[str], threads: int) -> Any:
     """Raises BoardError, with onnxruntime's own words, unless `kind`'s provider runs all of the file."""
+    if kind.runs_in not in onnxruntime.get_available_providers():
+        raise _unusable(kind, "this onnxruntime has no {}".format(kind.runs_in))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
@@ -74,7 +76,7 @@ def provider_options(kind: Kind, cache: Optional[str]) -> Dict[str, str]:
     """
     if kind.runs_in != TENSORRT:
         return {}
-    options = {name: "True" for name in kind.precision}
+    options = dict.fromkeys(kind.precision, "True")
     options["trt_max_workspace_size"] = str(_WORKSPACE_BYTES)
     if cache is not None:
         options.update(trt_engine_cache_enable="True", trt_engine_cache_path=cache)

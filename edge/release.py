@@ -17,7 +17,7 @@ class Release(NamedTuple):
         return os.path.join(self.path, name)
 
     def backbone(self, form: str = "u8") -> str:
-        """What features depend on: the hash of the model file that makes them, of a form of edge.contract.spec.FORMS."""
+        """What features depend on: the hash of the model file that makes them. form: of edge.contract.spec.FORMS."""
         return self.manifest.files["model.{}.onnx".format(form)].sha256
 
 

@@ -1,0 +1,135 @@
+"""engines, status and run --engine on a board, and what becomes of lessons under another engine."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from engine_board import engine_board
+from service_board import camera_folder
+from tiny_board import on_board
+
+from edge.board import Board
+from edge.choice import choose_engine
+from edge.contract.boards import find_board
+from edge.release import open_release
+
+pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="OpenVINO is a candidate on x86 only")
+
+
+@pytest.fixture
+def board(tmp_path):
+    return engine_board(str(tmp_path))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return camera_folder(str(tmp_path / "camera"))
+
+
+def must(board, *arguments):
+    code, fields = on_board(board.root, *arguments)
+    assert code == 0, fields
+    return fields
+
+
+def refused(board, *arguments):
+    code, fields = on_board(board.root, *arguments)
+    assert code != 0
+    return fields["error"]
+
+
+def engine(board):
+    return must(board, "status")["engine"]
+
+
+def test_every_engine_is_tried_and_the_choice_is_shown_by_status(board):
+    before = engine(board)
+    assert before["name"] == "cpu-u8" and "not measured" in before["why"] and before["measured"] is None
+    found = must(board, "engines")
+    rows = {row["name"]: row for row in found["tried"]}
+    assert "no CUDAExecutionProvider" in rows["cuda-float"]["why"] and rows["cuda-float"]["median_ms"] is None
+    assert rows["cpu-u8"]["identical"] == rows["cpu-u8"]["pictures"] == 5 and rows["cpu-u8"]["median_ms"] > 0
+    assert rows["openvino-s8"]["lowest_cosine"] >= 0.999 and rows["openvino-s8"]["median_ms"] > 0
+    able = [row for row in found["tried"] if not row["why"]]
+    assert found["chosen"] == min(able, key=lambda row: row["median_ms"])["name"] == found["name"]
+    after = engine(board)
+    assert after["name"] == found["chosen"] and after["why"] == found["why"]
+    assert after["measured"]["tried"] == found["tried"]
+    assert must(board, "engines")["tried"] == found["tried"]  # nothing has changed, so nothing is measured
+
+
+def test_a_person_may_want_another_engine_and_take_that_back(board, pictures):
+    must(board, "engines", "--use", "openvino-s8")
+    assert (engine(board)["name"], engine(board)["why"]) == ("openvino-s8", "as a person wants it")
+    assert must(board, "run", pictures)["label"] == "cat"
+    chosen = must(board, "engines", "--use", "fastest")["chosen"]
+    assert engine(board)["name"] == chosen
+    assert "cuda-float: this onnxruntime" in refused(board, "engines", "--use", "cuda-float")["found"]
+    assert refused(board, "engines", "--use", "abacus")["kind"] == "UsageError"
+
+
+def test_run_takes_the_engine_that_is_named_if_its_golden_vectors_hold(board, pictures):
+    assert must(board, "run", pictures, "--engine", "openvino-s8")["label"] == "cat"
+    assert "cuda-float does not run here" in refused(board, "run", pictures, "--engine", "cuda-float")["found"]
+    path = os.path.join(os.path.realpath(board.path("current")), "model.s8.onnx")
+    with open(path, "rb") as file:
+        changed = file.read().replace(np.float32(2.0**-7).tobytes(), np.float32(-(2.0**-7)).tobytes())
+    os.unlink(path)
+    with open(path, "wb") as file:
+        file.write(changed)
+    error = refused(board, "run", pictures, "--engine", "openvino-s8")
+    assert error["kind"] == "GateError" and error["found"].startswith("openvino-s8: features of picture")
+
+
+def test_lessons_hold_the_form_unless_a_person_sets_them_aside_and_come_back_with_it(board, pictures):
+    must(board, "engines", "--use", "cpu-u8")
+    must(board, "teach", pictures, "--label", "wall")
+    must(board, "teach", pictures, "--label", "fence", "--keep-pictures")
+    error = refused(board, "engines", "--use", "openvino-s8")
+    assert "5 examples without pictures (wall 5)" in error["found"] and "--set-aside" in error["remedy"]
+    must(board, "engines", "--use", "openvino-s8", "--set-aside")
+    assert must(board, "learned")["set_aside"] == 5  # those with pictures were read again
+    must(board, "engines", "--use", "cpu-u8", "--set-aside")
+    assert must(board, "learned")["set_aside"] == 0
+
+
+def test_until_it_is_measured_again_the_certified_engine_runs_on_changed_software(board):
+    must(board, "engines", "--use", "openvino-s8")
+    path = board.path("engines.json")
+    with open(path) as file:
+        fields = json.load(file)
+    fields["measured"][0]["circumstances"]["onnxruntime"] = "0.1"
+    with open(path, "w") as file:
+        json.dump(fields, file)
+    found = engine(board)
+    assert found["name"] == "cpu-u8" and "changed since" in found["why"]
+    must(board, "engines")
+    assert engine(board)["name"] == "openvino-s8"  # it is still wanted
+
+
+def test_a_damaged_record_stops_nothing_and_is_made_anew(board, pictures):
+    must(board, "engines")
+    with open(board.path("engines.json"), "w") as file:
+        file.write("{")
+    found = engine(board)
+    assert found["name"] == "cpu-u8" and "not readable" in found["why"]
+    assert must(board, "run", pictures)["label"] == "cat"
+    must(board, "engines")
+    assert engine(board)["measured"] is not None
+
+
+def test_an_engine_that_opens_no_more_gives_way_to_the_certified_one(board, pictures):
+    must(board, "engines", "--use", "openvino-s8")
+    current = os.path.realpath(board.path("current"))
+    with open(os.path.join(current, "runtime", "openvino", "__init__.py"), "w") as file:
+        file.write("raise ImportError('gone')\n")
+    here = Board(board.root, os.uname().machine, find_board())
+    assert choose_engine(here, open_release(current)).kind.name == "openvino-s8"
+    assert must(board, "run", pictures)["label"] == "cat"
+
+
+def test_a_busy_engine_says_how_fast_it_was_and_a_camera_how_many_frames(board, pictures):
+    found = must(board, "soak", "--seconds", "0.1")
+    assert found["engine"] == "cpu-u8" and found["pictures"] > 0 and found["median_ms"] > 0
+    assert must(board, "soak", pictures, "--seconds", "60")["frames"] == 5
