@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Tuple
 from edge.board import Board, load_state, locked
 from edge.contract.errors import BoardError, FormatError, UsageError
 from edge.contract.results import Outcome
+from edge.contract.spec import spec_to_dict
 from edge.engine_record import (
     NOTHING,
     Measured,
@@ -56,6 +57,7 @@ def engines(board: Board, options: argparse.Namespace, print_line: Callable[[str
     _save(board, Record(wanted, (measured,) + record.measured))
     runs = choose_engine(board, release)
     fields = dict(measured_fields(measured), name=runs.kind.name, wanted=wanted, release=os.path.basename(release.path))
+    fields["model"] = spec_to_dict(release.manifest.model)
     return Outcome(tuple(_table(tried) + ["from now on: {} ({})".format(runs.kind.name, runs.why)]), fields)
 
 
