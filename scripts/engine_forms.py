@@ -3,7 +3,7 @@
 DATA holds trashnet as its README says; a RUN is a quantized run of its five classes, as scripts/int8_runs.py makes
 them. The sixth class is taught from 5 pictures, in 10 draws, under one engine and asked under another; what the desk
 made, head.npz, is by cpu-u8's file throughout. Needs the package openvino: its FP16 on a CPU that has it stands for
-TensorRT's. A Markdown table on stdout; docs/adr/0020 draws the conclusion.
+TensorRT's. A Markdown table on stdout; docs/adr/0021 draws the conclusion.
 """
 
 import itertools
@@ -23,7 +23,6 @@ from edge.head import even, probabilities
 from edge.open_engine import OneByOne
 from edge.openvino_session import OpenVinoSession
 from edge.preprocess import decode_bytes, prepare
-from edge.prior import Prior, make_prior
 from edge.solve import solve
 from edge.unknown import threshold, unlikeness
 
@@ -45,11 +44,18 @@ def main() -> None:
         print(run, file=sys.stderr)
         for pair, rows in scores_of(run / "int8", data / "trashnet" / "trashnet_256.zip").items():
             scores.setdefault(pair, []).extend(rows)
-    print("| taught under | asked under | least cosine to u8 | untaught | new class | known classes | called unknown |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| taught under | asked under | least cosine to u8 | untaught | new class | less than unmixed | known | unknown |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for (taught, asked), rows in scores.items():
-        cosine, *shares = [min(row[0] for row in rows), *np.mean(rows, axis=0)[1:]]
-        print(f"| {taught} | {asked} | {cosine:.4f} | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
+        cosine, (untaught, new, known, unknown) = min(row[0] for row in rows), np.mean(rows, axis=0)[1:]
+        lost = np.subtract(scores[asked, asked], rows)[:, 2] * 100  # of the same draws, in points
+        error = lost.std(ddof=1) / np.sqrt(len(lost))
+        mixed = f"{lost.mean():.1f} ± {error:.1f} points" if taught != asked else ""
+        print(
+            f"| {taught} | {asked} | {cosine:.4f} | {untaught:.1%} | {new:.1%} | {mixed} | {known:.1%} | {unknown:.1%} |"
+        )
 
 
 def scores_of(folder: Path, photos: Path) -> dict[tuple[str, str], list[list[float]]]:
@@ -57,7 +63,6 @@ def scores_of(folder: Path, photos: Path) -> dict[tuple[str, str], list[list[flo
     spec = parse_spec_text((folder / "spec.json").read_text("utf-8"))
     labels = parse_labels((folder / "labels.txt").read_text("utf-8"))
     base = read_base(str(folder / "head.npz"), spec)
-    prior = make_prior(base)
     pool = read_pictures(photos, spec, "train", [NEW])[0]
     test, targets = read_pictures(photos, spec, "test", [*labels, NEW])
     seen: dict[str, tuple[Features, Features]] = {}
@@ -71,7 +76,7 @@ def scores_of(folder: Path, photos: Path) -> dict[tuple[str, str], list[list[flo
         (one, other): [
             [
                 least_cosine(seen["cpu-u8"][1], seen[other][1]),
-                *shares(base, prior, labels, seen[one][0][rows], seen[other][1], targets),
+                *shares(base, labels, seen[one][0][rows], seen[other][1], targets),
             ]
             for rows in draws
         ]
@@ -81,7 +86,6 @@ def scores_of(folder: Path, photos: Path) -> dict[tuple[str, str], list[list[flo
 
 def shares(
     base: Base,
-    prior: Prior,
     labels: tuple[str, ...],
     examples: Features,
     test: Features,
@@ -90,7 +94,7 @@ def shares(
     """Right without a lesson; right of the new class and of the known ones after it; known ones called unknown."""
     known = targets < len(labels)
     untaught = (np.dot(test[known], base.weights) + base.bias).argmax(1) == targets[known]
-    head, unlike, _ = solve(base, prior, labels, {NEW: encode(examples, base.step)}, is_retrained=False)
+    head, unlike, _ = solve(base, labels, {NEW: encode(examples, base.step)}, is_retrained=False)
     order = np.array([head.labels.index(label) for label in (*labels, NEW)])
     right = probabilities(head, test).argmax(1) == order[targets]
     unknown = unlikeness(unlike, even(test[known])) > threshold(unlike, 0.05)
