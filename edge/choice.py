@@ -5,13 +5,14 @@ the u8 file: the trial and the certificate are about it.
 """
 
 import os
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 from edge.backbone import Backbone, open_backbone
 from edge.board import Board
 from edge.contract.errors import BoardError, FormatError, GateError
 from edge.engine_record import Measured, cache_folder, circumstances, load_record, measured_now
 from edge.engines import CERTIFIED, TENSORRT, Kind, find_kind
+from edge.golden import GoldenReport, check_golden
 from edge.release import Release
 
 MEASURE = "`edgewise engines` measures"
@@ -72,8 +73,6 @@ def open_network(
 
 
 def _proven(board: Board, release: Release, kind: Kind, threads: int) -> Backbone:
-    from edge.golden import check_golden
-
     backbone = _opened(board, release, kind, threads)
     try:
         check_golden(release, backbone.engine, kind.form)
@@ -85,15 +84,33 @@ def _proven(board: Board, release: Release, kind: Kind, threads: int) -> Backbon
 def _opened(board: Board, release: Release, kind: Kind, threads: int) -> Backbone:
     if kind == CERTIFIED:
         return open_backbone(release, threads)
+    return open_backbone(release, threads, kind.form, open_built(board, release, kind, threads))
+
+
+def open_built(board: Board, release: Release, kind: Kind, threads: int = 1) -> Any:
+    """The engine, at once: raises BoardError where TensorRT would first build it, and else as open_engine()."""
     from edge.open_engine import open_engine
 
-    engine = open_engine(release, kind, built_cache(board, release, kind), threads)
-    return open_backbone(release, threads, kind.form, engine)
+    cache = None
+    if kind.runs_in == TENSORRT:
+        cache = cache_folder(board, circumstances(board, release.manifest), kind.name)
+        if not os.path.isdir(cache) or not os.listdir(cache):
+            raise BoardError("TensorRT has not built {} here".format(kind.name), "its engine", "run `edgewise engines`")
+    return open_engine(release, kind, cache, threads)
 
 
-def built_cache(board: Board, release: Release, kind: Kind) -> Optional[str]:
-    """The folder of what TensorRT built for `kind`, if that is what it is and `edgewise engines` made the folder."""
-    if kind.runs_in != TENSORRT:
-        return None
-    folder = cache_folder(board, circumstances(board, release.manifest), kind.name)
-    return folder if os.path.isdir(folder) else None
+def prove(board: Board, release: Release, kind: Kind) -> GoldenReport:
+    """Runs the golden vectors; TensorRT builds the engine for it if need be. Raises BoardError, FormatError, GateError.
+
+    What TensorRT built must have been kept: each start would build it anew.
+    """
+    from edge.open_engine import open_engine
+
+    cache = None
+    if kind.runs_in == TENSORRT:
+        cache = cache_folder(board, circumstances(board, release.manifest), kind.name)
+        os.makedirs(cache, exist_ok=True)
+    report = check_golden(release, open_engine(release, kind, cache), kind.form)
+    if cache is not None and not os.listdir(cache):
+        raise BoardError("TensorRT kept nothing of what it built", "its engine in " + cache, "use another engine")
+    return report

@@ -14,7 +14,6 @@ from edge.engine_record import (
     Measured,
     Record,
     Tried,
-    cache_folder,
     circumstances,
     kept,
     load_record,
@@ -24,8 +23,8 @@ from edge.engine_record import (
     save_record,
     sweep_cache,
 )
-from edge.engines import TENSORRT, candidates, find_kind
-from edge.release import Release, open_release
+from edge.engines import find_kind
+from edge.release import open_release
 from edge.states import GOOD
 from edge.verbs import this_release
 
@@ -35,7 +34,7 @@ FASTEST = "fastest"  # for --use: what was chosen by measurement
 def engines(board: Board, options: argparse.Namespace, print_line: Callable[[str], None]) -> Outcome:
     """Measures, unless that was done under the same circumstances, and records what runs from now on."""
     from edge.choice import choose_engine
-    from edge.measuring import fastest
+    from edge.measuring import fastest, try_engines
     from edge.moving import left_by_form
 
     if options.use not in (None, FASTEST):
@@ -48,7 +47,7 @@ def engines(board: Board, options: argparse.Namespace, print_line: Callable[[str
 
     now = circumstances(board, release.manifest)
     measured = measured_now(record, now)
-    tried = measured.tried if measured and not options.again else _measure(board, release, print_line)
+    tried = measured.tried if measured and not options.again else try_engines(board, release, os.environ, print_line)
     chosen, why = fastest(tried, form, left)
     wanted = record.wanted if options.use is None else options.use.replace(FASTEST, "")
     if options.use is not None and wanted:
@@ -63,14 +62,12 @@ def engines(board: Board, options: argparse.Namespace, print_line: Callable[[str
 
 def timing(board: Board, options: argparse.Namespace) -> Outcome:
     """Some engines of a release, by name, in turns: median milliseconds of a picture."""
-    from edge.choice import built_cache
+    from edge.choice import open_built
     from edge.golden import golden_pixels
     from edge.measuring import take_turns
-    from edge.open_engine import open_engine
 
     release = open_release(os.path.abspath(options.release))
-    kinds = [find_kind(name) for name in options.engines]
-    opened = {kind.name: open_engine(release, kind, built_cache(board, release, kind)) for kind in kinds}
+    opened = {name: open_built(board, release, find_kind(name)) for name in options.engines}
     times = take_turns(opened, golden_pixels(release))
     return Outcome(tuple("{}: {:.2f} ms".format(*each) for each in sorted(times.items())), times)
 
@@ -91,16 +88,6 @@ def soak(board: Board, options: argparse.Namespace) -> Outcome:
         with lending(board):  # the service lets go of the camera, and rests
             fields = busy()
     return Outcome(tuple("{}: {}".format(*each) for each in sorted(fields.items())), fields)
-
-
-def _measure(board: Board, release: Release, say: Callable[[str], None]) -> Tuple[Tried, ...]:
-    from edge.measuring import try_engines
-
-    now = circumstances(board, release.manifest)
-    for kind in candidates(board.name, board.machine):
-        if kind.runs_in == TENSORRT:
-            os.makedirs(cache_folder(board, now, kind.name), exist_ok=True)
-    return try_engines(board, release, os.environ, say)
 
 
 def _record(board: Board) -> Record:

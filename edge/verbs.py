@@ -44,14 +44,11 @@ def install(board: Board, options: argparse.Namespace) -> Outcome:
 
 
 def golden(board: Board, options: argparse.Namespace) -> Outcome:
-    from edge.choice import built_cache
+    from edge.choice import prove
     from edge.engines import find_kind
-    from edge.golden import check_golden
-    from edge.open_engine import open_engine
     from edge.release import open_release
 
-    release, kind = open_release(os.path.abspath(options.release)), find_kind(options.engine)
-    report = check_golden(release, open_engine(release, kind, built_cache(board, release, kind)), kind.form)
+    report = prove(board, open_release(os.path.abspath(options.release)), find_kind(options.engine))
     return Outcome(("the golden vectors hold",), dict(report._asdict()))
 
 

@@ -45,17 +45,16 @@ def main() -> None:
         for pair, rows in scores_of(run / "int8", data / "trashnet" / "trashnet_256.zip").items():
             scores.setdefault(pair, []).extend(rows)
     print(
-        "| taught under | asked under | least cosine to u8 | untaught | new class | less than unmixed | known | unknown |"
+        "| taught under | asked under | least cosine to u8 | untaught | new class | lost by mixing | known | unknown |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for (taught, asked), rows in scores.items():
         cosine, (untaught, new, known, unknown) = min(row[0] for row in rows), np.mean(rows, axis=0)[1:]
         lost = np.subtract(scores[asked, asked], rows)[:, 2] * 100  # of the same draws, in points
         error = lost.std(ddof=1) / np.sqrt(len(lost))
-        mixed = f"{lost.mean():.1f} ± {error:.1f} points" if taught != asked else ""
-        print(
-            f"| {taught} | {asked} | {cosine:.4f} | {untaught:.1%} | {new:.1%} | {mixed} | {known:.1%} | {unknown:.1%} |"
-        )
+        mixed = f"{lost.mean():.1f} ± {error:.1f}" if taught != asked else ""
+        shares = f"{untaught:.1%} | {new:.1%} | {mixed} | {known:.1%} | {unknown:.1%}"
+        print(f"| {taught} | {asked} | {cosine:.4f} | {shares} |")
 
 
 def scores_of(folder: Path, photos: Path) -> dict[tuple[str, str], list[list[float]]]:

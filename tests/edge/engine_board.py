@@ -33,6 +33,35 @@ class Core:
     def compile_model(self, model, device, settings): return model
 """
 
+# Read by each Python of the board at its start: an onnxruntime in which TensorRT seems to run, on the CPU
+FAKE_TENSORRT = b"""
+import onnxruntime, os
+RealOptions, RealSession = onnxruntime.SessionOptions, onnxruntime.InferenceSession
+class Options(RealOptions):
+    def add_session_config_entry(self, key, value): pass
+class Session:
+    def __init__(self, path, options=None, providers=(), enable_fallback=1):
+        self.real = RealSession(path, options, providers=["CPUExecutionProvider"])
+        self.asked = [each if isinstance(each, str) else each[0] for each in providers]
+        for _, given in [each for each in providers if not isinstance(each, str)]:
+            if DIES and "trt_int8_enable" in given:
+                os.kill(os.getpid(), 9)
+            if KEEPS:
+                open(os.path.join(given["trt_engine_cache_path"], "kernel.engine"), "w").close()
+    def get_providers(self): return self.asked
+    def disable_fallback(self): pass
+    def get_inputs(self): return self.real.get_inputs()
+    def run(self, names, feeds): return self.real.run(names, feeds)
+onnxruntime.SessionOptions, onnxruntime.InferenceSession = Options, Session
+onnxruntime.get_available_providers = lambda: ["TensorrtExecutionProvider", "CPUExecutionProvider"]
+"""
+
+
+def fake_tensorrt(keeps, dies=False):
+    """Files of a release. keeps: what it builds; dies: its process, where it builds INT8."""
+    given = "KEEPS, DIES = {}, {}\n".format(keeps, dies).encode()
+    return {"runtime/sitecustomize.py": given + FAKE_TENSORRT}
+
 
 def float_forms():
     """The tiny network in float under the names of the forms that engines other than cpu-u8 run."""
@@ -41,9 +70,10 @@ def float_forms():
     return {"model.{}.onnx".format(form): data for form in ("float", "s8", "s8_identity")}
 
 
-def engine_board(folder, machine="x86_64"):
-    """The board; its release's golden vectors hold, in float too."""
-    board = new_board(os.path.join(folder, "board"))._replace(machine=machine)
+def engine_board(folder, more=()):
+    """The board; its release's golden vectors hold, in float too. more: other files of its release."""
+    board = new_board(os.path.join(folder, "board"))._replace(machine="x86_64")
     changes = dict(float_forms(), **{"runtime/openvino/__init__.py": FAKE_OPENVINO})
+    changes.update(more)
     install(board, release(folder, 1, changes), lambda folder: None)
     return board

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
-from engine_board import engine_board
+from engine_board import engine_board, fake_tensorrt
 from service_board import camera_folder
-from tiny_board import on_board
+from tiny_board import command, on_board
 
 from edge.board import Board
 from edge.choice import choose_engine
@@ -133,3 +135,49 @@ def test_a_busy_engine_says_how_fast_it_was_and_a_camera_how_many_frames(board, 
     found = must(board, "soak", "--seconds", "0.1")
     assert found["engine"] == "cpu-u8" and found["pictures"] > 0 and found["median_ms"] > 0
     assert must(board, "soak", pictures, "--seconds", "60")["frames"] == 5
+
+
+def test_the_service_runs_the_engine_that_was_chosen_and_checks_that_ones_golden_vectors(board, pictures):
+    must(board, "engines", "--use", "openvino-s8")
+    line, runtime, environment = command(board.root, "serve", pictures)
+    with subprocess.Popen(line, cwd=runtime, env=environment, stdout=subprocess.PIPE) as process:
+        said = process.stdout.readline()
+        process.terminate()
+    assert said.startswith(b"cat ")
+
+
+def built(board):
+    """The files that TensorRT seems to have kept."""
+    return sorted(name for _, _, names in os.walk(board.path("engines")) for name in names)
+
+
+def rows_of(found):
+    return {row["name"]: row for row in found["tried"]}
+
+
+def test_what_tensorrt_builds_is_kept_and_without_it_the_certified_engine_runs_at_once(tmp_path, pictures):
+    board = engine_board(str(tmp_path), fake_tensorrt(keeps=True))
+    rows = rows_of(must(board, "engines", "--use", "tensorrt-fp16"))
+    for name in ("tensorrt-s8", "tensorrt-s8-identity", "tensorrt-fp16"):
+        assert rows[name]["lowest_cosine"] >= 0.999 and rows[name]["median_ms"] > 0
+    assert built(board) == ["kernel.engine"] * 3
+    assert must(board, "run", pictures)["label"] == "cat"
+    shutil.rmtree(board.path("engines"))
+    line, runtime, environment = command(board.root, "run", pictures)
+    said = subprocess.check_output(line, cwd=runtime, env=environment).decode()
+    assert said.startswith("engine: cpu-u8, since TensorRT has not built tensorrt-fp16 here\n")
+    assert "edgewise engines" in refused(board, "run", pictures, "--engine", "tensorrt-fp16")["remedy"]
+    must(board, "engines", "--again")
+    assert built(board) == ["kernel.engine"] * 3
+
+
+def test_an_engine_that_would_be_built_at_each_start_is_not_taken(tmp_path):
+    board = engine_board(str(tmp_path), fake_tensorrt(keeps=False))
+    assert rows_of(must(board, "engines"))["tensorrt-fp16"]["why"] == "TensorRT kept nothing of what it built"
+
+
+def test_a_build_that_ends_its_process_is_a_row_of_the_table_and_no_more(tmp_path):
+    board = engine_board(str(tmp_path), fake_tensorrt(keeps=True, dies=True))
+    rows = rows_of(must(board, "engines"))
+    assert rows["tensorrt-s8"]["why"].startswith("ended with -9")
+    assert rows["tensorrt-fp16"]["why"] == rows["cpu-u8"]["why"] == ""
