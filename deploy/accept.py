@@ -30,7 +30,7 @@ from edge.contract.errors import UsageError
 from edge.contract.files import write_whole
 
 STRETCH_S = 60.0  # of inference between two readings of the heat
-_CHECKS = ("board", "python", "numpy", "opencv", "onnxruntime", "Tensorrt", "CUDA", "CPU", "memory", "speed")
+_CHECKS = ("board", "python", "numpy", "opencv", "onnxruntime", "Tensorrt", "CUDA", "CPU", "memory", "speed", "service")
 _WITH_PATH = ("python", "numpy", "opencv")  # whose finding is a version and a path, which may tell a person's name
 
 Progress = Callable[[str, int, int], None]
@@ -125,8 +125,13 @@ def _camera(source: str, found: dict[str, Any]) -> Camera:
 
 
 def _checks(found: list[dict[str, str]]) -> dict[str, str]:
-    said = {check["name"]: check["found"] for check in found if check["name"] in _CHECKS}
-    return {name: printable(text.split(" ")[0] if name in _WITH_PATH else text) for name, text in sorted(said.items())}
+    return {check["name"]: _said(**check) for check in found if check["name"] in _CHECKS}
+
+
+def _said(name: str, found: str, **_: str) -> str:
+    if name in _WITH_PATH:
+        return printable(found.split(" ")[0])
+    return printable(found.split(",")[0] if name == "service" else found)  # not what its camera saw last
 
 
 def _name(acceptance: Acceptance) -> str:

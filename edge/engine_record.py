@@ -102,6 +102,15 @@ def load_record(board: Board) -> Record:
         return NOTHING
 
 
+def record_stamp(board: Board) -> Optional[Tuple[int, int]]:
+    """Another one after the record was written anew."""
+    try:
+        found = os.stat(board.path(FILE))
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def save_record(board: Board, record: Record) -> None:
     write_whole(board.path(FILE), record_bytes(record))
 

@@ -85,7 +85,7 @@ def soak(board: Board, options: argparse.Namespace) -> Outcome:
     if camera_of(board) is None:
         fields = busy()
     else:
-        with lending(board):  # the service lets go of the camera, and rests
+        with lending(board):  # so that the service lets go of the camera
             fields = busy()
     return Outcome(tuple("{}: {}".format(*each) for each in sorted(fields.items())), fields)
 

@@ -94,16 +94,17 @@ def serve(
     watchdog_s: Optional[float],
     print_line: Callable[[str], None],
 ) -> Outcome:
-    """Classifies what options.source shows until `current` names another release, which the next start then runs.
+    """Classifies what options.source shows until another release is current or engines were measured or named anew.
 
-    watchdog_s: how long the supervisor waits for a sign of life. Raises SourceError for a camera that hangs, GateError
-    for golden vectors that do not hold; a supervisor starts it again.
+    The next start then runs those. watchdog_s: how long the supervisor waits for a sign of life. Raises SourceError for
+    a camera that hangs, GateError for golden vectors that do not hold; a supervisor starts it again.
     """
     from edge.choice import open_network
+    from edge.engine_record import record_stamp
     from edge.sources import open_source
     from edge.verbs import open_learned, this_release
 
-    release = this_release()
+    release, stamp = this_release(), record_stamp(board)
     name = os.path.basename(release.path)
     longest_s = min(LAST_RETRY_S, watchdog_s / 4) if watchdog_s else LAST_RETRY_S
     with open_learned(board) as store:
@@ -114,11 +115,11 @@ def serve(
             learnt.classify,
             learnt.check,
             Signs(notifier, print_line),
-            lambda: current_name(board) == name,
+            lambda: current_name(board) == name and record_stamp(board) == stamp,
             lambda: is_lent(board),
             longest_s,
         )
-    return Outcome(("another release is current",), {"left": name})
+    return Outcome(("another release is current, or another engine was chosen",), {"left": name})
 
 
 def watch(
