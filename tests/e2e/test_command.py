@@ -17,6 +17,7 @@ from edge.__main__ import _parser
 ROOT = Path(__file__).resolve().parents[2]
 
 DESK = {
+    "check": ["data", "out"],
     "train": ["data", "out", "recipe", "network", "size", "epochs", "seed", "resume", "device"],
     "import": ["network", "out", "weights", "labels", "size"],
     "quantize": ["run", "ptq", "qat", "pictures", "data", "recipe", "deeper", "seed"],
