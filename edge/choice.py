@@ -55,36 +55,33 @@ def open_network(
     say: Callable[[str], object] = lambda line: None,
     threads: int = 1,
 ) -> Backbone:
-    """The release's network in the engine of choose_engine(), or in `wanted`, which must hold the golden vectors.
+    """The release's network in the engine of choose_engine(), or in `wanted`; all but the certified are proved first.
 
-    An engine that was chosen and cannot be opened any more is left for the certified one, and `say` is told. Raises
-    UsageError for an unknown name, BoardError or GateError where `wanted` cannot be used, FormatError.
+    An engine that was chosen and cannot be opened any more, or fails its golden vectors, is left for the certified one,
+    and `say` is told. Raises UsageError for an unknown name, BoardError or GateError where `wanted` cannot be used,
+    FormatError.
     """
     if wanted is not None:
-        return _proven(board, release, find_kind(wanted), threads)
-    choice = choose_engine(board, release)
+        return _opened(board, release, find_kind(wanted), threads)
+    kind = choose_engine(board, release).kind
     try:
-        return _opened(board, release, choice.kind, threads)
-    except (BoardError, FormatError) as error:
-        if choice.kind == CERTIFIED:
+        return _opened(board, release, kind, threads)
+    except (BoardError, FormatError, GateError) as error:
+        if kind == CERTIFIED:
             raise
         say("engine: {}, since {}".format(CERTIFIED.name, error.found))
         return _opened(board, release, CERTIFIED, threads)
 
 
-def _proven(board: Board, release: Release, kind: Kind, threads: int) -> Backbone:
-    backbone = _opened(board, release, kind, threads)
+def _opened(board: Board, release: Release, kind: Kind, threads: int) -> Backbone:
+    if kind == CERTIFIED:  # the trial proved it
+        return open_backbone(release, threads)
+    engine = open_built(board, release, kind, threads)
     try:
-        check_golden(release, backbone.engine, kind.form)
+        check_golden(release, engine, kind.form)
     except GateError as error:
         raise GateError("{}: {}".format(kind.name, error.found), error.expected, "use another engine") from None
-    return backbone
-
-
-def _opened(board: Board, release: Release, kind: Kind, threads: int) -> Backbone:
-    if kind == CERTIFIED:
-        return open_backbone(release, threads)
-    return open_backbone(release, threads, kind.form, open_built(board, release, kind, threads))
+    return open_backbone(release, threads, kind.form, engine)
 
 
 def open_built(board: Board, release: Release, kind: Kind, threads: int = 1) -> Any:

@@ -71,7 +71,8 @@ def test_a_person_may_want_another_engine_and_take_that_back(board, pictures):
     assert refused(board, "engines", "--use", "abacus")["kind"] == "UsageError"
 
 
-def test_run_takes_the_engine_that_is_named_if_its_golden_vectors_hold(board, pictures):
+def test_golden_vectors_must_hold_at_each_start_of_an_engine_that_was_named_or_chosen(board, pictures):
+    must(board, "engines", "--use", "openvino-s8")
     assert must(board, "run", pictures, "--engine", "openvino-s8")["label"] == "cat"
     assert "cuda-float does not run here" in refused(board, "run", pictures, "--engine", "cuda-float")["found"]
     path = os.path.join(os.path.realpath(board.path("current")), "model.s8.onnx")
@@ -82,6 +83,9 @@ def test_run_takes_the_engine_that_is_named_if_its_golden_vectors_hold(board, pi
         file.write(changed)
     error = refused(board, "run", pictures, "--engine", "openvino-s8")
     assert error["kind"] == "GateError" and error["found"].startswith("openvino-s8: features of picture")
+    line, runtime, environment = command(board.root, "run", pictures)
+    said = subprocess.check_output(line, cwd=runtime, env=environment).decode()
+    assert said.startswith("engine: cpu-u8, since openvino-s8: features of picture") and " cat " in said
 
 
 def test_lessons_hold_the_form_unless_a_person_sets_them_aside_and_come_back_with_it(board, pictures):

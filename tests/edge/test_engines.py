@@ -10,13 +10,13 @@ from release_maker import SPEC
 from tiny_board import FILES
 
 from edge.contract.boards import ANY, NAMES
-from edge.contract.errors import BoardError, FormatError, UsageError
+from edge.contract.errors import BoardError, FormatError, GateError, UsageError
 from edge.contract.manifest import Manifest
 from edge.contract.spec import FORMS
 from edge.engine_record import Tried
 from edge.engines import CERTIFIED, CUDA, OPENVINO, TENSORRT, candidates, find_kind
 from edge.golden import check_golden
-from edge.measuring import fastest, take_turns
+from edge.measuring import fastest, take_turns, timed
 from edge.open_engine import open_engine, provider_options
 from edge.release import Release
 
@@ -198,6 +198,21 @@ def test_a_slow_board_is_timed_by_fewer_rounds():
     clock, seen = [0.0], []
     take_turns({"a": Timed(clock, 5000.0, seen)}, np.zeros((1, 1, 1, 1), np.uint8), lambda: clock[0])
     assert len(seen) == 10
+
+
+def test_engines_that_do_not_fit_into_one_process_are_timed_one_by_one_and_one_that_dies_is_out():
+    rows = [tried(name, "float", None, why) for name, why in (("a", ""), ("b", ""), ("c", ""), ("d", "none"))]
+    said = []
+
+    def time_engines(*names):
+        if len(names) > 1 or names == ("b",):
+            raise GateError("ended with -9: ", "", "")
+        return {names[0]: 2.0}
+
+    found = timed(rows, time_engines, said.append)
+    assert [each.median_ms for each in found] == [2.0, None, 2.0, None]
+    assert [each.why for each in found] == ["", "ended with -9: ", "", "none"] and len(said) == 2
+    assert timed(rows[:1], time_engines, said.append)[0].median_ms == 2.0 and len(said) == 3
 
 
 def tried(name, form, ms, why=""):
