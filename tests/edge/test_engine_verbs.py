@@ -7,13 +7,16 @@ import subprocess
 
 import numpy as np
 import pytest
-from engine_board import engine_board, fake_tensorrt
-from service_board import camera_folder
+from engine_board import FAKE_OPENVINO, engine_board, fake_tensorrt, float_forms
+from service_board import camera_folder, release
 from tiny_board import command, on_board
 
 from edge.board import Board
 from edge.choice import choose_engine
 from edge.contract.boards import find_board
+from edge.contract.errors import BoardError
+from edge.install import install
+from edge.moving import refuse_to_set_aside
 from edge.release import open_release
 
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="OpenVINO is a candidate on x86 only")
@@ -186,3 +189,19 @@ def test_a_build_that_ends_its_process_is_a_row_of_the_table_and_no_more(tmp_pat
     rows = rows_of(must(board, "engines"))
     assert rows["tensorrt-s8"]["why"].startswith("ended with -9")
     assert rows["tensorrt-fp16"]["why"] == rows["cpu-u8"]["why"] == ""
+
+
+def test_a_flash_is_held_against_the_network_in_the_form_in_use(board, pictures, tmp_path):
+    must(board, "engines", "--use", "openvino-s8")
+    must(board, "teach", pictures, "--label", "wall")
+    same, other = float_forms(), dict(float_forms(), **{"model.s8.onnx": b"another network"})
+
+    def flash(counter, files):
+        archive = release(str(tmp_path), counter, dict(files, **{"runtime/openvino/__init__.py": FAKE_OPENVINO}))
+        install(board, archive, lambda folder: None, lambda archive: refuse_to_set_aside(board, archive))
+
+    with pytest.raises(BoardError) as caught:
+        flash(2, other)
+    assert "5 examples without pictures (wall 5)" in caught.value.found
+    flash(3, same)
+    assert engine(board)["name"] == "openvino-s8" and must(board, "learned")["set_aside"] == 0
