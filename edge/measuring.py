@@ -16,7 +16,7 @@ from edge.contract.errors import GateError
 from edge.doctor.finding import OK
 from edge.doctor.software import provider, providers
 from edge.engine_record import Tried
-from edge.engines import CERTIFIED, OPENVINO, TENSORRT, Kind, candidates
+from edge.engines import CERTIFIED, CPU, OPENVINO, TENSORRT, Kind, candidates
 from edge.release import Release
 from edge.trial import ask_release
 
@@ -112,10 +112,10 @@ def take_turns(
 
 
 def _missing(kinds: Sequence[Kind]) -> Dict[str, str]:
-    """Providers that do not run here, and why, as the doctor finds them. Whether OpenVINO runs shows when tried."""
+    """Providers that do not run here, and why, as the doctor finds them. The CPU and OpenVINO are just tried."""
     compiled = providers()
     found = {}
-    for name in {kind.runs_in for kind in kinds} - {OPENVINO}:
+    for name in {kind.runs_in for kind in kinds} - {CPU, OPENVINO}:
         if name not in compiled:
             found[name] = "this onnxruntime has no {}".format(name)
         else:

@@ -44,9 +44,8 @@ def main() -> None:
         print(run, file=sys.stderr)
         for pair, rows in scores_of(run / "int8", data / "trashnet" / "trashnet_256.zip").items():
             scores.setdefault(pair, []).extend(rows)
-    print(
-        "| taught under | asked under | least cosine to u8 | untaught | new class | lost by mixing | known | unknown |"
-    )
+    print("| taught under | asked under | least cosine to u8 | untaught | new class | lost by mixing, points ", end="")
+    print("| known classes | called unknown |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for (taught, asked), rows in scores.items():
         cosine, (untaught, new, known, unknown) = min(row[0] for row in rows), np.mean(rows, axis=0)[1:]
