@@ -82,9 +82,13 @@ def _suspects(found: Findings, raw: RawData) -> str:
     items: list[Shown] = []
     for suspect in found.suspects[:MOST_SUSPECTS]:
         (shown,) = _seen(found, raw, [found.survey.pictures[suspect.picture]])
-        told = f"rather {found.labels[suspect.likeliest]}, by {suspect.margin:.2f}"
+        told = f"rather {found.labels[suspect.likeliest]}; its own label: {suspect.given:.1%}"
         items.append((shown[0], shown[1], [*shown[2], told]))
-    told = f"{len(items)} of {len(found.suspects)}, the clearest first. " if len(items) < len(found.suspects) else ""
+    told = (
+        f"{len(items)} of {len(found.suspects)}, the least likely labels first. "
+        if len(items) < len(found.suspects)
+        else ""
+    )
     judged = f"Judged by {found.judged_by}, each picture by a classifier that has not seen it."
     return note(told + judged) + pictures(items)
 

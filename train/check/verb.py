@@ -48,7 +48,7 @@ def _fields(found: Findings, out: Path) -> dict[str, object]:
                 "name": pictures[suspect.picture].name,
                 "label": found.labels[pictures[suspect.picture].target],
                 "likeliest": found.labels[suspect.likeliest],
-                "margin": suspect.margin,
+                "probability": suspect.given,
             }
             for suspect in found.suspects[:MOST_SUSPECTS]
         ],
