@@ -1,9 +1,10 @@
 """`edgewise accept`: has a board prove what could not be proved without it, a step at a time, and signs what it said.
 
-Each step is a verb of the board's own release, so that a lost link costs one step and progress is known here.
+Each step is a verb of the board's own release, and short enough that a person at the desk sees how far it is.
 """
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,11 +57,14 @@ def accept(
 ) -> AcceptReport:
     """Measures every engine anew, frames of `source` for `seconds`, and heat for `minutes`; writes `out` and its .sig.
 
-    source: a camera of the board, or None. Raises InputError for no private key, UsageError for no time or files that
-    are there, BoardError where no release is installed or the link is lost, and what the board reports.
+    source: a camera of the board, or None. Raises InputError for no private key, UsageError for no time or no place to
+    write, BoardError where no release is installed or the link is lost, and what the board reports.
     """
     if seconds <= 0 or minutes <= 0:
         raise UsageError(f"{seconds} seconds and {minutes} minutes", "more than 0", "name some")
+    folder = out.parent if out else Path()
+    if not os.access(folder, os.W_OK | os.X_OK):  # now, not after many minutes
+        raise UsageError(f"{folder} cannot be written", "a folder that can", "name another file by --out")
     private = load_private_key(key)
     acceptance = _seen(target, source, seconds, minutes, progress, now)
     file = out or Path(_name(acceptance))

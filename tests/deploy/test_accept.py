@@ -95,6 +95,7 @@ def test_a_board_over_ssh_is_measured_the_same_way_and_tells_no_address(
 def test_no_private_key_or_no_time_is_said_before_a_board_is_asked(tmp_path: Path, key: Path) -> None:
     assert "no private Ed25519 key" in edgewise("accept", "local:none", "--key", key.with_suffix(".pub")).stderr
     assert edgewise("accept", "local:none", "--key", key, "--minutes", 0).returncode == 2
+    assert "cannot be written" in edgewise("accept", "local:none", "--key", key, "--out", tmp_path / "no" / "a").stderr
     assert "no release is installed" in edgewise("accept", f"local:{tmp_path / 'none'}", "--key", key).stderr
 
 
