@@ -61,7 +61,12 @@ def follow_log(target: str, lines: int) -> None:
 def examine(target: str) -> Examination:
     """Sends the desk's own checks to the board and runs them there: a board need have nothing but Python 3.6."""
     with Board(parse_target(target)) as board:
-        answer = board.examine(_checks(), str(time.time()))
+        return examine_board(board)
+
+
+def examine_board(board: Board) -> Examination:
+    """As examine(), of a board that is open."""
+    answer = board.examine(_checks(), str(time.time()))
     return Examination(tuple(answer["lines"]), **answer["fields"])
 
 

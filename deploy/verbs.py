@@ -213,6 +213,7 @@ def status(target: Target) -> Outcome:
         lines.append(f"{name}: {release.state}" + (f" ({release.why})" if release.why else ""))
     lines.append(f"trusts: {', '.join(found.trusted)}")
     lines += [RETRAINED] if found.retrained else []
+    lines += [f"engine: {found.engine['name']} ({found.engine['why']})"] if found.engine else []
     return Outcome(tuple(lines), _fields(found))
 
 

@@ -17,8 +17,9 @@ from edge.contract.packages import add_packages
 from edge.contract.results import Outcome
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
-_LEARNING = ("run", "teach", "fit", "forget", "learned")
+_LEARNING = ("run", "teach", "fit", "forget", "learned", "engines")
 _SERVICE = ("supervise", "service", "logs", "doctor")
+_ENGINES = ("timing", "soak")
 
 
 def main(arguments: list) -> int:
@@ -61,9 +62,15 @@ def _call(board, options):
         from edge.verbs import receive
 
         return receive(board, options, _print_now, sys.stdin)
+    if options.verb == "engines":
+        from edge.engine_verbs import engines
+
+        return engines(board, options, _print_progress)
     if options.verb == "supervise":
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends its process, too
     module = "edge.service_verbs" if options.verb in _SERVICE else "edge.verbs"
+    if options.verb in _ENGINES:
+        module = "edge.engine_verbs"
     return getattr(importlib.import_module(module), options.verb)(board, options)
 
 
@@ -78,6 +85,10 @@ def _serve(board, options):
 
 def _print_now(line):
     print(line, flush=True)
+
+
+def _print_progress(line):
+    print(line, file=sys.stderr, flush=True)
 
 
 def _recover(board, arguments):
@@ -106,6 +117,7 @@ def _parser():
     verbs.required = True
     add = lambda name, text, **more: verbs.add_parser(name, help=text, description=text, parents=[common], **more)  # noqa: E731
     _add_learning(add, common)
+    _add_engines(add)
     _add_installing(add)
     _add_service(add)
     return parser
@@ -134,6 +146,7 @@ def _add_learning(add, common):
     run.add_argument("--notice", action="store_true", help="keep steady scenes as evidence and questions for later")
     run.add_argument("--keep-pictures", action="store_true", help="with --teach or --notice: keep pictures, too")
     run.add_argument("--person", default="", help="with --teach: who teaches")
+    run.add_argument("--engine", metavar="NAME", help="for this run, instead of what `engines` chose")
     teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
     teach.add_argument("--label", required=True, help="what they show: a new class, or one that is known")
@@ -193,6 +206,25 @@ def _add_learned(parts, common):
     add("check", "Whether all of it is there and sound; prints the head's hash.", "learned check")
 
 
+def _add_engines(add):
+    engines = add(
+        "engines",
+        "Measure what runs the network fastest on this board, and take that.",
+        epilog=_EXAMPLE.format("engines"),
+    )
+    engines.add_argument("--again", action="store_true", help="measure although nothing has changed")
+    engines.add_argument("--use", metavar="NAME", help="take this one, for the service too; `fastest` takes that back")
+    engines.add_argument(
+        "--set-aside", action="store_true", help="also where what was learnt does not count under another form"
+    )
+    timing = add("timing", "Time engines of a release folder, in turns.")
+    timing.add_argument("release")
+    timing.add_argument("engines", nargs="+", metavar="ENGINE")
+    soak = add("soak", "Keep the network busy and watch the heat.")
+    soak.add_argument("source", nargs="?", help="a camera; without one the golden pixels, again and again")
+    soak.add_argument("--seconds", type=float, default=60.0)
+
+
 def _share(text):
     share = float(text)
     if not 0 <= share < 1:
@@ -218,6 +250,8 @@ def _add_installing(add):
         verb = add(name, text)
         for place in places:
             verb.add_argument(place)
+        if name == "golden":
+            verb.add_argument("--engine", default="cpu-u8", help="one that `engines` lists")
         if name in ("install", "receive"):
             verb.add_argument("--set-aside", action="store_true", help="also where that sets aside what was learnt")
 

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from contextlib import contextmanager
-from typing import Any, Callable, Iterable, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 from edge.board import Board
 from edge.contract.errors import BoardError, InputError
@@ -59,12 +59,11 @@ def _refuse(board: Board, options: argparse.Namespace) -> Callable[[Any], None]:
 
 
 def golden(board: Board, options: argparse.Namespace) -> Outcome:
-    from edge.engine import Engine
-    from edge.golden import check_golden
+    from edge.choice import prove
+    from edge.engines import find_kind
     from edge.release import open_release
 
-    release = open_release(os.path.abspath(options.release))
-    report = check_golden(release, Engine(release.file("model.u8.onnx")))
+    report = prove(board, open_release(os.path.abspath(options.release)), find_kind(options.engine))
     return Outcome(("the golden vectors hold",), dict(report._asdict()))
 
 
@@ -91,8 +90,23 @@ def status(board: Board, options: argparse.Namespace) -> Outcome:
     lines = ["current: {}".format(report.current), "previous: {}".format(report.previous)]
     lines += ["{}: {} {}".format(name, entry.state, entry.why).strip() for name, entry in report.releases.items()]
     lines += [RETRAINED] if is_retrained else []
-    releases = {name: dict(entry._asdict()) for name, entry in report.releases.items()}
-    return Outcome(tuple(lines), dict(report._asdict(), releases=releases, retrained=is_retrained))
+    fields = dict(report._asdict(), retrained=is_retrained)
+    fields["releases"] = {name: dict(entry._asdict()) for name, entry in report.releases.items()}
+    if report.current is not None:
+        fields["engine"] = _engine(board, report.current)
+        lines.append("engine: {name} ({why})".format(**fields["engine"]))
+    return Outcome(tuple(lines), fields)
+
+
+def _engine(board: Board, current: str) -> Dict[str, Any]:
+    """What the current release runs with, why, and the measurement of all engines, if one holds."""
+    from edge.choice import choose_engine
+    from edge.engine_record import measured_fields
+    from edge.release import open_release
+
+    choice = choose_engine(board, open_release(board.release(current)))
+    measured = measured_fields(choice.measured) if choice.measured else None
+    return {"name": choice.kind.name, "form": choice.kind.form, "why": choice.why, "measured": measured}
 
 
 def rollback(board: Board, options: argparse.Namespace) -> Outcome:
@@ -192,10 +206,10 @@ def learned(board: Board, options: argparse.Namespace) -> Outcome:
 @contextmanager
 def _learning(board: Board) -> Iterator[Tuple[Any, Any]]:
     """The network of this release and what the board has learnt."""
-    from edge.backbone import open_backbone
+    from edge.choice import open_network
 
     with open_learned(board) as store:
-        yield open_backbone(this_release()), store
+        yield open_network(board, this_release()), store
 
 
 @contextmanager

@@ -65,25 +65,24 @@ def _classifier(
         if line:
             print_line(json.dumps({"said": line}) if options.json else line)
 
-    if options.teach is None and not options.notice:
-        from edge.classifier import open_classifier
+    from edge.choice import open_network
 
+    if options.teach is None and not options.notice:
+        from edge.classifier import taught_classifier
+
+        network = open_network(board, this_release(), options.engine, say)
         with open_learned(board) as store:
-            classifier = open_classifier(
-                this_release(), store, use_look=not options.no_look, false_alarms=options.false_alarms
-            )
+            classifier = taught_classifier(network, store, not options.no_look, options.false_alarms)
         say(RETRAINED if classifier.is_retrained else None)
         return classifier.classify, lambda key, frame, result: None, lambda frame, result: None
     if options.no_look:
         raise UsageError("--no-look with --teach or --notice", "this camera's pictures", "leave one of them out")
-    from edge.backbone import open_backbone
     from edge.live import LiveTeacher
 
+    network = open_network(board, this_release(), options.engine, say)
     store = stack.enter_context(open_learned(board))
     labels = options.teach or ()
-    teacher = LiveTeacher(
-        open_backbone(this_release()), store, labels, options.keep_pictures, options.person, options.false_alarms
-    )
+    teacher = LiveTeacher(network, store, labels, options.keep_pictures, options.person, options.false_alarms)
 
     def notice(frame: Any, result: FrameResult) -> None:
         if options.notice:

@@ -4,7 +4,7 @@ import os
 import time
 from typing import List, Mapping, Optional
 
-from edge.contract.packages import FIRST, LAST
+from edge.contract.packages import with_packages
 from edge.contract.results import Outcome
 from edge.doctor import folder, machine, software
 from edge.doctor.finding import HINT, WRONG, Finding, Place
@@ -16,7 +16,7 @@ def examine(root: str, environment: Mapping[str, str], desk_s: Optional[float] =
     The exit code is 1 if something is wrong; hints do not count.
     """
     place = Place(os.path.abspath(root))
-    environment = dict(environment, PYTHONPATH=os.pathsep.join(place.board(folder) for folder in (FIRST, LAST)))
+    environment = with_packages(place.root, environment)
     findings = [machine.board(place), software.python(), software.pip(), software.numpy(environment)]
     findings += software.opencv(environment) + software.onnxruntime(environment)
     findings += [software.cryptography(environment)]

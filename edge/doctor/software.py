@@ -104,20 +104,27 @@ def onnxruntime(environment: Mapping[str, str]) -> List[Finding]:
     """Whether it imports, and whether each provider really runs: what it names is only what was compiled in."""
     done = child("-W", "ignore", "-c", _PROVIDERS, environment=environment)
     remedy = "`edgewise flash --bootstrap` from the desk brings it; for a Jetson's GPU NVIDIA's own wheel"
-    findings = [_imported("onnxruntime", done, remedy)]
-    for provider in done.out.split()[1:] if done.code == 0 else ():
-        if provider not in _REMOTE:
-            findings.append(_provider(provider, environment))
-    return findings
+    return [_imported("onnxruntime", done, remedy)] + [provider(name, environment) for name in _named(done)]
 
 
-def _provider(provider: str, environment: Mapping[str, str]) -> Finding:
-    name = provider.replace("ExecutionProvider", "")
-    done = child("-W", "ignore", "-c", _INFER, _MODEL, provider, environment=environment)
-    if done.code == 0 and done.out == provider + " 8.0":
+def providers(environment: Mapping[str, str]) -> List[str]:
+    """The execution providers that were compiled in; none where onnxruntime cannot be imported."""
+    return _named(child("-W", "ignore", "-c", _PROVIDERS, environment=environment))
+
+
+def _named(done: Done) -> List[str]:
+    return [name for name in done.out.split()[1:] if name not in _REMOTE] if done.code == 0 else []
+
+
+def provider(full_name: str, environment: Mapping[str, str]) -> Finding:
+    """Whether it runs a tiny network."""
+    name = full_name.replace("ExecutionProvider", "")
+    done = child("-W", "ignore", "-c", _INFER, _MODEL, full_name, environment=environment)
+    said = done.out.rpartition("\n")[2]  # onnxruntime prints before it where it takes another
+    if done.code == 0 and said == full_name + " 8.0":
         return ok(name, "runs")
-    found = _failure(done) if done.code != 0 else "onnxruntime took {} instead".format(done.out.split(" ")[0])
-    if provider == "CPUExecutionProvider":
+    found = _failure(done) if done.code != 0 else "onnxruntime took {} instead".format(said.split(" ")[0])
+    if full_name == "CPUExecutionProvider":
         return wrong(name, "it does not run: " + found, "install onnxruntime again")
     return hint(name, "it is compiled in and does not run: " + found, "edgewise uses the CPU; see to CUDA and TensorRT")
 

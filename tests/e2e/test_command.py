@@ -31,6 +31,7 @@ DESK = {
     "service": ["target", "source", "remove"],
     "logs": ["target", "follow", "lines"],
     "doctor": ["target"],
+    "accept": ["target", "source", "key", "seconds", "minutes", "out"],
     "bench": ["name", "runs", "data", "only", "quick", "out", "python36"],
     "demo": ["out", "seed"],
 }
@@ -45,7 +46,11 @@ BOARD = {
         "--notice",
         "--keep-pictures",
         "--person",
+        "--engine",
     ],
+    "engines": ["--again", "--use", "--set-aside"],
+    "timing": ["release", "engines"],
+    "soak": ["source", "--seconds"],
     "teach": ["pictures", "--label", "--keep-pictures", "--person"],
     "fit": ["pictures", "--labelled"],
     "forget": ["--last", "--label", "--person", "--id", "--look", "--deeper", "--noticed", "--everything"],
@@ -61,7 +66,7 @@ BOARD = {
     "learned check": [],
     "receive": ["folder", "--set-aside"],
     "install": ["archive", "--set-aside"],
-    "golden": ["release"],
+    "golden": ["release", "--engine"],
     "frames": ["release", "source"],
     "status": [],
     "rollback": [],
@@ -118,7 +123,7 @@ def test_help_lists_every_verb_without_importing_a_room() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["keygen", "rotate", "pack", "flash", "status", "rollback", "service", "logs", "doctor"]
+    "verb", ["keygen", "rotate", "pack", "flash", "status", "rollback", "service", "logs", "doctor", "accept"]
 )
 def test_every_verb_of_the_desk_has_help_with_an_example(verb: str) -> None:
     done = _run(verb, "--help")
