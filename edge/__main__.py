@@ -13,6 +13,8 @@ import warnings
 from edge.board import Board
 from edge.contract.boards import find_board
 from edge.contract.errors import EdgewiseError
+from edge.contract.packages import add_packages
+from edge.contract.results import Outcome
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
 _LEARNING = ("run", "teach", "fit", "forget", "learned", "engines")
@@ -24,6 +26,7 @@ def main(arguments: list) -> int:
     """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
     options = _parser().parse_args(arguments)
     board = Board(os.path.abspath(options.board), platform.machine(), find_board())
+    add_packages(board.root, sys.path)
     try:
         if options.verb in _LEARNING:
             _recover(board, arguments)
@@ -55,6 +58,14 @@ def _call(board, options):
         from edge.engine_verbs import engines
 
         return engines(board, options, _print_progress)
+    if options.verb == "completion":
+        from edge.completion import bash_script
+
+        return Outcome(tuple(bash_script(_parser()).splitlines()), {})
+    if options.verb == "receive":
+        from edge.verbs import receive
+
+        return receive(board, options, _print_now, sys.stdin)
     if options.verb == "supervise":
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends its process, too
     module = "edge.service_verbs" if options.verb in _SERVICE else "edge.verbs"
@@ -223,7 +234,11 @@ def _share(text):
 
 def _add_installing(add):
     for name, places, text in (
-        ("missing", ("manifest", "signature"), "Files of a signed manifest that this board does not have."),
+        (
+            "receive",
+            ("folder",),
+            "Install a release that a desk is sending; what is missing is said, and what came is told.",
+        ),
         ("install", ("archive",), "Install a release archive."),
         ("golden", ("release",), "Run the golden vectors of a release folder."),
         ("frames", ("release", "source"), "Classify fresh frames of a camera with a release folder."),
@@ -237,7 +252,7 @@ def _add_installing(add):
             verb.add_argument(place)
         if name == "golden":
             verb.add_argument("--engine", default="cpu-u8", help="one that `engines` lists")
-        if name == "install":
+        if name in ("install", "receive"):
             verb.add_argument("--set-aside", action="store_true", help="also where that sets aside what was learnt")
 
 
@@ -256,6 +271,7 @@ def _add_service(add):
     logs = add("logs", "Show what the service said.")
     logs.add_argument("--lines", "-n", type=int, default=100, help="the last so many")
     logs.add_argument("--follow", "-f", action="store_true", help="and what it says from now on")
+    add("completion", "Print what makes bash complete these verbs.")
     add("doctor", "Check this board, and say what to do about what is wrong.")
 
 

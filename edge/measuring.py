@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.board import Board
 from edge.contract.errors import GateError
+from edge.contract.packages import with_packages
 from edge.doctor.finding import OK
 from edge.doctor.software import provider, providers
 from edge.engine_record import Tried
@@ -37,7 +38,7 @@ def try_engines(
         return ask_release(board.root, release.path, environment, words, BUILD_TIMEOUT_S)
 
     kinds = candidates(board.name, board.machine)
-    missing = _missing(kinds)
+    missing = _missing(kinds, with_packages(board.root, environment))
     golden = functools.partial(ask, "golden", release.path, "--engine")
     proved = [_try(kind, missing, golden, say) for kind in kinds]
     tried = timed(proved, functools.partial(ask, "timing", release.path), say)
@@ -111,15 +112,15 @@ def take_turns(
     return {name: statistics.median(times[name]) for name in names}
 
 
-def _missing(kinds: Sequence[Kind]) -> Dict[str, str]:
+def _missing(kinds: Sequence[Kind], environment: Mapping[str, str]) -> Dict[str, str]:
     """Providers that do not run here, and why, as the doctor finds them. The CPU and OpenVINO are just tried."""
-    compiled = providers()
+    compiled = providers(environment)
     found = {}
     for name in {kind.runs_in for kind in kinds} - {CPU, OPENVINO}:
         if name not in compiled:
             found[name] = "this onnxruntime has no {}".format(name)
         else:
-            finding = provider(name)
+            finding = provider(name, environment)
             if finding.state != OK:
                 found[name] = finding.found
     return found

@@ -14,9 +14,9 @@ import numpy as np
 from edge.backbone import backbone_key
 from edge.board import Board
 from edge.choice import choose_engine
-from edge.contract.archive import Archive
 from edge.contract.errors import BoardError, FormatError
 from edge.deep import deep_key
+from edge.install import Source
 from edge.recall import key_under
 from edge.release import Release, open_release
 from edge.rows import ExampleRow
@@ -31,7 +31,7 @@ class Left(NamedTuple):
     deeper: bool  # whether a deeper pass is among it
 
 
-def refuse_to_set_aside(board: Board, archive: Archive) -> None:
+def refuse_to_set_aside(board: Board, archive: Source) -> None:
     """Raises BoardError if installing `archive`, whose signature holds, would leave behind what this board has learnt.
 
     It says what, exactly. Without such a thing, it returns. Raises FormatError for a head.npz or store that is damaged.
@@ -115,7 +115,7 @@ def _named(left: Left) -> str:
     return " and ".join(parts)
 
 
-def _head(board: Board, archive: Archive) -> bytes:
+def _head(board: Board, archive: Source) -> bytes:
     """The new release's head.npz: in the archive, or on this board already."""
     if "head.npz" in archive.names:
         return b"".join(archive.pieces("head.npz"))

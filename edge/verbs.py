@@ -5,26 +5,15 @@ in edge/watch.py.
 """
 
 import argparse
+import json
 import os
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 from edge.board import Board
 from edge.contract.errors import BoardError, InputError
 from edge.contract.results import RETRAINED, Outcome
-
-
-def missing(board: Board, options: argparse.Namespace) -> Outcome:
-    from edge.install import missing as find_missing
-
-    try:
-        with open(options.manifest, "rb") as manifest, open(options.signature, "rb") as signature:
-            data, signed = manifest.read(), signature.read()
-    except OSError as error:
-        raise InputError(str(error), "a manifest and its signature", "flash again") from None
-    absent = find_missing(board, data, signed)
-    return Outcome(absent, {"missing": absent})
 
 
 def install(board: Board, options: argparse.Namespace) -> Outcome:
@@ -32,15 +21,41 @@ def install(board: Board, options: argparse.Namespace) -> Outcome:
     from edge.install import install as install_archive
     from edge.trial import trial_process
 
-    def refuse(archive: Any) -> None:
+    trial = trial_process(board, camera_of(board), os.environ)
+    done = install_archive(board, os.path.abspath(options.archive), trial, _refuse(board, options))
+    return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
+
+
+def receive(board: Board, options: argparse.Namespace, say: Callable[[str], None], told: Iterable[str]) -> Outcome:
+    """Says what is missing; then each line of `told` names a file that has come, and a last one says that all is sent.
+
+    Where `told` ends without that word the desk was lost: nothing is installed, and what came stays.
+    """
+    from edge.camera import camera_of
+    from edge.install import receive as receive_release
+    from edge.trial import trial_process
+
+    def arrive(incoming: Any, absent: Tuple[str, ...]) -> None:
+        say(json.dumps({"missing": absent}))
+        for line in told:
+            if line == "done\n":
+                return
+            incoming.check(line.rstrip("\n"))
+        raise InputError("the desk ended half-way", "all that is missing", "flash again")
+
+    trial = trial_process(board, camera_of(board), os.environ)
+    done = receive_release(board, os.path.abspath(options.folder), arrive, trial, _refuse(board, options))
+    return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
+
+
+def _refuse(board: Board, options: argparse.Namespace) -> Callable[[Any], None]:
+    def refuse(release: Any) -> None:
         if not options.set_aside and os.path.exists(learned_path(board)):
             from edge.moving import refuse_to_set_aside
 
-            refuse_to_set_aside(board, archive)
+            refuse_to_set_aside(board, release)
 
-    trial = trial_process(board, camera_of(board), os.environ)
-    done = install_archive(board, os.path.abspath(options.archive), trial, refuse)
-    return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
+    return refuse
 
 
 def golden(board: Board, options: argparse.Namespace) -> Outcome:

@@ -25,7 +25,7 @@ DESK = {
     "keygen": ["name", "replaces"],
     "rotate": ["rotation", "target"],
     "pack": ["run", "key", "out", "name", "version", "for_board", "counter"],
-    "flash": ["archive", "targets", "trust", "set_aside", "yes"],
+    "flash": ["archive", "bootstrap", "wheels", "targets", "trust", "set_aside", "yes"],
     "status": ["target"],
     "rollback": ["target"],
     "service": ["target", "source", "remove"],
@@ -64,7 +64,7 @@ BOARD = {
     "learned export": ["file"],
     "learned import": ["file"],
     "learned check": [],
-    "missing": ["manifest", "signature"],
+    "receive": ["folder", "--set-aside"],
     "install": ["archive", "--set-aside"],
     "golden": ["release", "--engine"],
     "frames": ["release", "source"],
@@ -76,6 +76,7 @@ BOARD = {
     "supervise": ["source"],
     "service": ["--remove", "source"],
     "logs": ["--follow", "--lines"],
+    "completion": [],
     "doctor": [],
 }
 
