@@ -54,10 +54,6 @@ def _call(board, options):
         return run(board, options, _print_now)
     if options.verb == "serve":
         return _serve(board, options)
-    if options.verb == "engines":
-        from edge.engine_verbs import engines
-
-        return engines(board, options, _print_progress)
     if options.verb == "completion":
         from edge.completion import bash_script
 
@@ -66,6 +62,10 @@ def _call(board, options):
         from edge.verbs import receive
 
         return receive(board, options, _print_now, sys.stdin)
+    if options.verb == "engines":
+        from edge.engine_verbs import engines
+
+        return engines(board, options, _print_progress)
     if options.verb == "supervise":
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends its process, too
     module = "edge.service_verbs" if options.verb in _SERVICE else "edge.verbs"

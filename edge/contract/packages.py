@@ -15,7 +15,6 @@ def add_packages(root: str, path: List[str]) -> None:
 
 
 def with_packages(root: str, environment: Mapping[str, str]) -> Dict[str, str]:
-    """The same order for a Python that is started in `environment`, whose own PYTHONPATH stays."""
-    own = [environment["PYTHONPATH"]] if environment.get("PYTHONPATH") else []
-    path = [os.path.join(root, FIRST)] + own + [os.path.join(root, LAST)]
-    return dict(environment, PYTHONPATH=os.pathsep.join(path))
+    """`environment` for a child process that is to find those packages, too."""
+    folders = [os.path.join(root, FIRST), environment.get("PYTHONPATH", ""), os.path.join(root, LAST)]
+    return dict(environment, PYTHONPATH=os.pathsep.join(filter(None, folders)))
