@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.acceptance import (
+    STAND_IN,
     Acceptance,
     Camera,
     Engine,
@@ -95,7 +96,7 @@ def _seen(
         made=now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         release=measured["release"],
         network=f"{spec['network']} {spec['width']}x{spec['height']}",
-        software=Software(**measured["circumstances"]),
+        software=Software(**{**measured["circumstances"], "board": measured["circumstances"]["board"] or STAND_IN}),
         checks=checks,
         engines=tuple(
             Engine(**{**row, "why": printable(row["why"].replace(place.root, ""))}) for row in measured["tried"]
@@ -139,4 +140,4 @@ def _said(name: str, found: str, **_: str) -> str:
 
 
 def _name(acceptance: Acceptance) -> str:
-    return f"{acceptance.software.board or 'stand-in'}-{acceptance.release}.json"
+    return f"{acceptance.software.board}-{acceptance.release}.json"

@@ -36,7 +36,8 @@ def accept(
 
 def _lines(done: AcceptReport) -> tuple[str, ...]:
     seen = done.acceptance
-    lines = [f"{seen.software.board or 'a stand-in, not a board'}: {seen.checks.get('board', '')}"]
+    kind = "a stand-in, not a board" if seen.is_stand_in else seen.software.board
+    lines = [f"{kind}: {seen.checks.get('board', '')}"]
     for each in seen.engines:
         ran = f"{each.median_ms:.2f} ms a picture" if each.median_ms is not None else each.why
         lines.append(f"{each.name}: {ran}")

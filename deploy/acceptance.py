@@ -22,6 +22,7 @@ from edge.contract.strict_json import no_repeats
 SCHEMA = 1
 MAX_BYTES = 1 << 20
 MAX_TEXT = 300
+STAND_IN = "stand-in"
 _PREFIX = b"edgewise acceptance 1\n"  # so that no signature of it can stand under a manifest, which starts with a brace
 _BOARDS = set(NAMES) - {ANY, *MACHINES}
 
@@ -30,7 +31,7 @@ _BOARDS = set(NAMES) - {ANY, *MACHINES}
 class Software:
     """Of the board. Empty for what is not there."""
 
-    board: str  # of the table in edge/contract/boards.py; empty for a stand-in
+    board: str  # of the table in edge/contract/boards.py, or STAND_IN
     machine: str
     l4t: str
     tensorrt: str
@@ -126,6 +127,8 @@ def parse_acceptance(data: bytes) -> Acceptance:
         found: Acceptance = _read(json.loads(data.decode("ascii"), object_pairs_hook=no_repeats), Acceptance)
         if found.schema != SCHEMA or acceptance_bytes(found) != data:
             raise ValueError("another schema or layout")
+        if not found.heat:
+            raise ValueError("no reading of the heat")
     except (ValueError, RecursionError) as error:
         raise FormatError(f"no acceptance: {error}", "what `edgewise accept` wrote", "make it again") from None
     return found

@@ -7,7 +7,7 @@ With --check nothing is written, and exit code 1 says that the README is not up 
 import sys
 from pathlib import Path
 
-from deploy.acceptance import Acceptance, verified
+from deploy.acceptance import STAND_IN, Acceptance, verified
 from deploy.keys import key_id
 from edge.contract.errors import EdgewiseError
 
@@ -62,7 +62,7 @@ def row(seen: Acceptance, signer: str) -> str:
     times = {each.name: each.median_ms for each in seen.engines if each.median_ms is not None}
     engines = [f"{name} {ms:.2f}" + (" (chosen)" if name == seen.chosen else "") for name, ms in times.items()]
     cells = [
-        software.board or f"stand-in ({software.machine})",
+        f"{STAND_IN} ({software.machine})" if seen.is_stand_in else software.board,
         ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         seen.network,
         ", ".join(engines),

@@ -62,7 +62,11 @@ def test_a_stand_in_is_measured_says_that_it_is_one_and_its_file_holds_its_signa
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("a stand-in, not a board: ") and "ms after 0.002 minutes" in done.stdout
     found, signer = verified(out.read_bytes(), Path(f"{out}.sig").read_bytes())
-    assert found.is_stand_in and key_id(signer) == key_id(load_private_key(key).public_key())
+    assert (
+        found.is_stand_in
+        and '"board": "stand-in"' in out.read_text()
+        and key_id(signer) == key_id(load_private_key(key).public_key())
+    )
     (able,) = [each for each in found.engines if not each.why]
     assert (able.name, able.identical, found.chosen) == ("cpu-u8", 5, "cpu-u8") and able.median_ms
     assert found.camera is not None and (found.camera.kind, found.camera.frames) == ("file", 5)
@@ -122,6 +126,12 @@ def test_a_signature_over_an_acceptance_is_none_over_the_same_bytes(key: Path) -
         private.public_key().verify(signature, data)
 
 
+def test_an_acceptance_without_a_reading_of_the_heat_is_none(key: Path) -> None:
+    data = acceptance_bytes(dataclasses.replace(SEEN, heat=()))
+    with pytest.raises(FormatError):
+        verified(data, sign(data, load_private_key(key)))
+
+
 FIELDS = json.loads(acceptance_bytes(SEEN))
 ODD = st.one_of(st.none(), st.booleans(), st.text(), st.integers(), st.just([]), st.just({}), st.just("a|b\nc"))
 
@@ -179,7 +189,7 @@ class TestTable:
         assert "csi 1280x720, 29.9 a second" in row and key_id(load_private_key(key).public_key()) in row
 
     def test_a_stand_in_stands_apart_whatever_its_file_is_called(self, proved_on, tmp_path: Path, key: Path) -> None:  # type: ignore[no-untyped-def]
-        fake = dataclasses.replace(SEEN, software=dataclasses.replace(SEEN.software, board=""))
+        fake = dataclasses.replace(SEEN, software=dataclasses.replace(SEEN.software, board="stand-in"))
         self.put(tmp_path / "on", "jetson-nano.json", fake, key)
         text = proved_on.tables(tmp_path / "on")
         assert text.startswith(proved_on.NONE_YET)
