@@ -106,12 +106,24 @@ def _add_learning(add, common):
         "Classify a camera, a film or a folder of pictures.",
         epilog=_EXAMPLE.format("run 0 --show --teach cup pen"),
     )
-    run.add_argument("source", help="a camera (0, /dev/video1), a film, a picture or a folder of pictures")
+    run.add_argument(
+        "source",
+        nargs="+",
+        help="a camera (0, /dev/video1, csi:0), a stream (rtsp://..., http://...), a film, a picture, a folder of"
+        " pictures, test: for a pattern, or @FILE for a file with one of these; several take turns",
+    )
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
     run.add_argument(
         "--false-alarms", type=_share, default=0.05, metavar="SHARE", help="of known things called unknown; 0: none"
     )
+    run.add_argument("--min-score", type=_share, default=0.0, metavar="SHARE", help="below it a result is not sure")
+    run.add_argument(
+        "--smooth", type=_amount, default=0.0, metavar="SECONDS", help="average answers over about so long"
+    )
+    run.add_argument("--max-fps", type=_amount, default=0.0, metavar="N", help="classify at most so many a second")
+    run.add_argument("--skip-still", action="store_true", help="keep the last answer while nothing moves")
+    run.add_argument("--threads", type=_count, default=1, metavar="N", help="of the network; 1 leaves cores to others")
     run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
     run.add_argument(
         "--teach",
@@ -187,6 +199,20 @@ def _share(text):
     if not 0 <= share < 1:
         raise ValueError(text)
     return share
+
+
+def _amount(text):
+    amount = float(text)
+    if not 0 <= amount < 1e6:
+        raise ValueError(text)
+    return amount
+
+
+def _count(text):
+    count = int(text)
+    if not 1 <= count <= 64:
+        raise ValueError(text)
+    return count
 
 
 def _add_installing(add):
