@@ -148,7 +148,7 @@ def test_a_frozen_camera_gets_no_frame_through_and_is_opened_again():
 def test_a_black_picture_is_a_state_and_no_frame():
     dark = [frame(number, number, 3) for number in range(5)]
     feed = feed_of(dark + [frame(5, 5)], live=True)
-    with capturing([feed], lambda image: image, SOON, []) as turns:
+    with capturing([feed], lambda image: image, SOON._replace(frozen_s=60.0), []) as turns:
         first = turns.take(1.0).item
         while not isinstance(turns.take(1.0).item, Ready):
             pass
