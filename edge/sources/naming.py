@@ -37,8 +37,10 @@ def find_feed(text: str, clock_ns: Callable[[], int] = monotonic_ns, devices: st
     if text.startswith("test:"):
         size, rate = _size_and_rate(text, "test:", _TEST_SIZE, _TEST_RATE)
         return _test_feed(text, size, rate, clock_ns)
-    csi = re.match(r"csi:([0-9]+)(?::|$)", text)
-    if csi:
+    if text.startswith("csi:"):
+        csi = re.match(r"csi:([0-9]+)(?::|$)", text)
+        if csi is None:
+            raise UsageError("the source {}".format(text), "csi:N or csi:N:WIDTHxHEIGHT@RATE", "csi:0, for one")
         size, rate = _size_and_rate(text, csi.group(), _CSI_SIZE, _CSI_RATE)
         return _csi_feed(text, int(csi.group(1)), size, rate, clock_ns)
     if is_address(text):
