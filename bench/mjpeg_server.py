@@ -1,4 +1,4 @@
-"""A network camera for the bench and the tests: python mjpeg_server.py PORT RATE WIDTHxHEIGHT[,WIDTHxHEIGHT...] [FRAMES]
+"""A network camera for the bench and the tests: python mjpeg_server.py PORT RATE WIDTHxHEIGHT[,...] [FRAMES]
 
 Motion JPEG at http://127.0.0.1:PORT/live.mjpg. In each picture of at least 640 pixels' width stands, as black and white
 squares, when it was made. With several sizes each connection gets FRAMES of one and then the next; with one size and

@@ -48,6 +48,11 @@ def _call(board, options):
         from edge.watch import run
 
         return run(board, options, _print_now)
+    if options.verb == "collect":
+        from edge.collect import collect
+
+        has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        return collect(options, has_display, _say_now if options.json else _print_now)
     if options.verb == "serve":
         return _serve(board, options)
     if options.verb == "supervise":
@@ -67,6 +72,10 @@ def _serve(board, options):
 
 def _print_now(line):
     print(line, flush=True)
+
+
+def _say_now(line):
+    print(line, file=sys.stderr, flush=True)
 
 
 def _recover(board, arguments):
@@ -135,6 +144,16 @@ def _add_learning(add, common):
     run.add_argument("--notice", action="store_true", help="keep steady scenes as evidence and questions for later")
     run.add_argument("--keep-pictures", action="store_true", help="with --teach or --notice: keep pictures, too")
     run.add_argument("--person", default="", help="with --teach: who teaches")
+    collect = add(
+        "collect",
+        "Take pictures into a folder that `edgewise train` reads.",
+        epilog=_EXAMPLE.format("collect 0 --label cup pen --out photos/ --show"),
+    )
+    collect.add_argument("source", help="as for `run`, one of them")
+    collect.add_argument("--label", required=True, nargs="+", help="what is taken: hold 1 for the first, 2 for the next")
+    collect.add_argument("--out", required=True, metavar="DATA", help="the folder; pictures go into DATA/LABEL/")
+    collect.add_argument("--all", action="store_true", help="take all that is not like another, without keys")
+    collect.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
     teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
     teach.add_argument("--label", required=True, help="what they show: a new class, or one that is known")

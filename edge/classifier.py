@@ -26,6 +26,7 @@ class Classifier:
         self._look = recalled.look
         self._head = recalled.head
         self.labels = recalled.head.labels
+        self.spec = recalled.network.spec
         self.is_retrained = recalled.passed is not None  # by a deeper pass on this board
 
     def classify(self, frame: np.ndarray) -> Prediction:
@@ -37,7 +38,7 @@ class Classifier:
 
     def prepare(self, frame: np.ndarray) -> np.ndarray:
         """As `classify` does it first; any thread may. Returns (height, width, channels) uint8."""
-        return prepare(frame, self._network.spec)
+        return prepare(frame, self.spec)
 
     def classify_prepared(self, pixels: np.ndarray) -> Prediction:
         """pixels: what `prepare` gave."""

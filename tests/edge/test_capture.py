@@ -161,7 +161,9 @@ def test_one_changed_byte_anywhere_is_a_camera_that_lives(row, column, channel):
     changed = frame(1, 2.0, 70)
     changed.image[row, column, channel] += 1
     health = Health(3.0)
-    assert [health.see(each) for each in (frame(0, 0.0, 70), changed, frame(2, 4.0, 70), frame(3, 6.0, 70))] == [LIVE] * 4
+    assert [health.see(each) for each in (frame(0, 0.0, 70), changed, frame(2, 4.0, 70), frame(3, 6.0, 70))] == [
+        LIVE
+    ] * 4
     assert health.see(frame(4, 7.0, 70)) == FROZEN
 
 

@@ -156,7 +156,7 @@ def test_a_stream_that_ends_is_lost_and_comes_back():
         with serving("mjpeg_server.py", port, 100, "64x48"):
             came = until_seen(answers, "result")
             assert came[-2:] == ["live", "result"]
-            shown = [line for line in children()]
+            shown = children()
             assert len(shown) == 1 and "secret" not in shown[0]
         assert "lost" in until_seen(answers, "lost")
         with serving("mjpeg_server.py", port, 100, "64x48"):
@@ -220,7 +220,9 @@ def test_a_reader_does_not_outlive_whoever_started_it():
     )
     with serving("mjpeg_server.py", port, 100, "64x48"):
         address = "http://127.0.0.1:{}/live.mjpg".format(port)
-        owner = subprocess.Popen([sys.executable, "-c", code, address], stdout=subprocess.PIPE, cwd=os.path.dirname(BENCH))
+        owner = subprocess.Popen(
+            [sys.executable, "-c", code, address], stdout=subprocess.PIPE, cwd=os.path.dirname(BENCH)
+        )
         reader = int(owner.stdout.readline())
         owner.kill()
         owner.wait()
