@@ -78,11 +78,11 @@ class CameraBench:
         return self.rows
 
     def film(self, film: Path, most: float, classifier: Classifier, network: Network) -> None:
-        times = time_film(film, classifier, network, self.settings.rounds, partial(self.progress, film.stem))
+        times, busy = time_film(film, classifier, network, self.settings.rounds, partial(self.progress, film.stem))
         ours = times.pop(OURS)
         unit = f"times ({ours.milliseconds:.2f} ms; quartiles {ours.low:.2f} to {ours.high:.2f})"
         raw = f"({times.pop(RAW).milliseconds:.2f} ms)"
-        peers: dict[str, float | str] = {"raw session.run": raw}
+        peers: dict[str, float | str] = {"processor time of the loop's thread / raw": busy, "raw session.run": raw}
         peers |= {name: f"{time.ratio:.2f} ({time.milliseconds:.2f} ms)" for name, time in times.items()}
         name = f"film {film.stem}: frame loop / raw session.run"
         self.add(Row(name, ours.ratio, unit, *at_most(most, round(ours.ratio, 4)), self.command, peers))

@@ -15,6 +15,9 @@ from edge.contract.boards import find_board
 from edge.contract.errors import EdgewiseError
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
+_RUNTIME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_AGAIN = "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('edge', run_name='__main__')"
+_SOURCES = ("run", "collect", "serve", "frames")
 _LEARNING = ("run", "teach", "fit", "forget", "learned")
 _SERVICE = ("supervise", "service", "logs", "doctor")
 
@@ -22,6 +25,8 @@ _SERVICE = ("supervise", "service", "logs", "doctor")
 def main(arguments: list) -> int:
     """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
     options = _parser().parse_args(arguments)
+    if options.verb in _SOURCES:
+        _hide_passwords(arguments)
     board = Board(os.path.abspath(options.board), platform.machine(), find_board())
     try:
         if options.verb in _LEARNING:
@@ -41,6 +46,22 @@ def main(arguments: list) -> int:
     if options.json and options.verb != "run":
         print(json.dumps(outcome.fields))
     return outcome.exit_code
+
+
+def _hide_passwords(arguments):
+    """Starts anew with each address that holds a password in a pipe: every user may read a process's arguments."""
+    from edge.sources.address import hidden
+
+    kept = list(arguments)
+    for place, word in enumerate(arguments):
+        if hidden(word) != word:
+            out, into = os.pipe()
+            os.write(into, word.encode("utf-8") + b"\n")
+            os.close(into)
+            os.set_inheritable(out, True)
+            kept[place] = "@/dev/fd/{}".format(out)
+    if kept != arguments:
+        os.execv(sys.executable, [sys.executable, "-B", "-c", _AGAIN, _RUNTIME] + kept)
 
 
 def _call(board, options):
@@ -150,7 +171,9 @@ def _add_learning(add, common):
         epilog=_EXAMPLE.format("collect 0 --label cup pen --out photos/ --show"),
     )
     collect.add_argument("source", help="as for `run`, one of them")
-    collect.add_argument("--label", required=True, nargs="+", help="what is taken: hold 1 for the first, 2 for the next")
+    collect.add_argument(
+        "--label", required=True, nargs="+", help="what is taken: hold 1 for the first, 2 for the next"
+    )
     collect.add_argument("--out", required=True, metavar="DATA", help="the folder; pictures go into DATA/LABEL/")
     collect.add_argument("--all", action="store_true", help="take all that is not like another, without keys")
     collect.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")

@@ -25,7 +25,7 @@ _STANDARD_INPUT = 0
 
 
 class Collector:
-    """A folder in ImageFolder layout, DATA/LABEL/TIME-NUMBER.png, in which no two pictures of a label are near alike."""
+    """A folder in ImageFolder layout, DATA/LABEL/TIME-NUMBER.png, without two pictures of a label that are alike."""
 
     def __init__(self, folder: str, labels: Sequence[str], clock: Callable[[], float] = time.time) -> None:
         """What is in the folder already counts. Raises UsageError for labels, InputError for a folder."""

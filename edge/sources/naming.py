@@ -74,6 +74,7 @@ def _size_and_rate(text: str, start: str, size: Tuple[int, int], rate: int) -> T
 
 
 def _only_line(path: str) -> str:
+    """A pipe's line can be read once, a file's as often as it is wanted."""
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read(65536).splitlines()

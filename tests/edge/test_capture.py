@@ -133,7 +133,7 @@ def test_what_plainly_is_not_there_is_looked_for_and_not_opened():
 
 def test_a_frozen_camera_gets_no_frame_through_and_is_opened_again():
     still = [frame(0, 0.0, 70), frame(1, 2.9, 70), frame(2, 3.0, 70), frame(3, 3.1, 70)]
-    alive = map(lambda number: frame(number, 4.0 + number), itertools.count())
+    alive = (frame(number, 4.0 + number) for number in itertools.count())
     seen = []
     with capturing([feed_of(still, [frame(0, 3.2, 70)], alive, live=True)], lambda image: image, SOON, []) as turns:
         while not seen or seen[-1] != "live" or "frozen" not in seen:

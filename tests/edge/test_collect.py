@@ -24,7 +24,8 @@ def frame(image, sequence=0):
 
 def test_the_same_scene_with_other_noise_is_taken_once_and_another_scene_is_taken(tmp_path):
     collector = Collector(str(tmp_path), ["cup", "pen"], clock=lambda: 0.0)
-    assert [collector.take("cup", frame(scene(1, noise), n)) for n, noise in enumerate((0, 4, 8))] == [True, False, False]
+    taken = [collector.take("cup", frame(scene(1, noise), n)) for n, noise in enumerate((0, 4, 8))]
+    assert taken == [True, False, False]
     assert collector.take("cup", frame(scene(2), 3)) and collector.take("pen", frame(scene(1), 4))
     assert sorted(os.listdir(str(tmp_path / "cup"))) == ["19700101-000000-000000.png", "19700101-000000-000003.png"]
     kept = cv2.imread(str(tmp_path / "cup" / "19700101-000000-000000.png"))

@@ -350,3 +350,24 @@ def test_a_format_that_is_no_picture_is_refused_in_a_line(code, image):
     with pytest.raises(SourceError) as caught:
         as_bgr(image, code, "/dev/video0")
     assert code in str(caught.value) and "/dev/video0" in str(caught.value)
+
+
+def test_a_password_that_was_typed_is_in_no_process_title_and_in_nothing_said(tmp_path):
+    port = free_port()
+    address = "http://ada:se@c/ret@127.0.0.1:{}/live.mjpg".format(port)
+    command = [sys.executable, "-m", "edge", "--board", "", "collect", address, "--label", "a", "--all"]
+    command += ["--out", str(tmp_path / "data")]
+    with serving("mjpeg_server.py", port, 50, "64x48"):
+        run = subprocess.Popen(
+            command, cwd=os.path.dirname(BENCH), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        said = run.stdout.readline() + run.stdout.readline()  # the second is of a picture that was taken
+        titles = subprocess.run(["ps", "-eo", "pid=,args="], stdout=subprocess.PIPE).stdout
+    while b"lost" not in said:
+        line = run.stdout.readline()
+        assert line
+        said += line
+    run.send_signal(signal.SIGINT)
+    said += run.communicate(timeout=30)[0]
+    assert b"a 1" in said and b"lost" in said
+    assert b"ret@" not in titles and b"ret@" not in said and b"ada" not in said
