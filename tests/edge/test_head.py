@@ -20,7 +20,7 @@ from edge.base import (
 from edge.contract.errors import FormatError, InputError
 from edge.contract.spec import ModelSpec
 from edge.head import Head, even, probabilities, scores
-from edge.ridge import regularised_inverse, symmetric_inverse
+from edge.ridge import regularised_inverse
 
 SPEC = ModelSpec("test", 8, 8, 1, 5, 3)
 
@@ -211,11 +211,3 @@ def test_a_missing_head_is_refused_in_one_line(tmp_path):
     with pytest.raises(FormatError) as caught:
         read_base(str(tmp_path / "head.npz"), SPEC)
     assert "\n" not in str(caught.value)
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.integers(1, 400), st.integers(0, 10**6))
-def test_the_inverse_by_halves_is_numpys(size, seed):
-    rows = np.random.RandomState(seed).randn(2 * size, size)
-    matrix = np.dot(rows.T, rows) + np.eye(size)
-    assert np.allclose(symmetric_inverse(matrix), np.linalg.inv(matrix), rtol=1e-8, atol=1e-12)
