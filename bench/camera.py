@@ -46,7 +46,7 @@ class Settings:
     rate: int = 1500  # frames a second of the long run's camera
 
 
-FULL = Settings(film_frames=200, rounds=9, age_seconds=60, starts=11, returns=5, frames=200_000, losses=100)
+FULL = Settings(film_frames=150, rounds=5, age_seconds=60, starts=11, returns=5, frames=200_000, losses=100)
 QUICK = Settings(film_frames=60, rounds=3, age_seconds=10, starts=3, returns=2, frames=4_000, losses=4)
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 _SCRIPTS = Path(__file__).with_name("peers")
-_TIME_LIMIT_S = 240
+_ROOT = Path(__file__).resolve().parents[1]
+_TIME_LIMIT_S = 120
 
 
 def peer_loops(film: Path, run: Path, environments: Path, progress: Callable[[int, int], None]) -> dict[str, str]:
@@ -38,7 +39,7 @@ def environment(folder: Path, packages: list[str]) -> str:
     if not python.exists():
         venv.create(folder, with_pip=True)
         site = next(folder.glob("lib/python*/site-packages"))
-        (site / "beside.pth").write_text(sysconfig.get_path("purelib") + "\n", "ascii")
+        (site / "beside.pth").write_text(f"{sysconfig.get_path('purelib')}\n{_ROOT}\n", "utf-8")
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return str(python) if done.returncode == 0 else _failed(["pip", "install", *packages], done.stderr)

@@ -153,6 +153,7 @@ def _add_learning(add, common):
     )
     run.add_argument("--max-fps", type=_amount, default=0.0, metavar="N", help="classify at most so many a second")
     run.add_argument("--skip-still", action="store_true", help="keep the last answer while nothing moves")
+    run.add_argument("--profile", metavar="JSON", help="write where the time went, as a Chrome trace")
     run.add_argument("--threads", type=_count, default=1, metavar="N", help="of the network; 1 leaves cores to others")
     run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
     run.add_argument(

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def report(network: str, frames: int, raw: Callable[[], object], loop: Callable[[], int]) -> None:

@@ -29,7 +29,7 @@ def main(film: str, model: str) -> None:
 
     blob = blob_of(cv2.VideoCapture(film).read()[1])
     infer(blob)
-    report("Lite0 FP32 in cv2.dnn", 30, lambda: infer(blob), loop)
+    report("Lite0 FP32 in cv2.dnn", 20, lambda: infer(blob), loop)
 
 
 if __name__ == "__main__":

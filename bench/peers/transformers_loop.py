@@ -9,10 +9,13 @@ import cv2
 import torch
 from loop_time import report
 from PIL import Image
-from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, MobileNetV2ImageProcessor, pipeline
+
+import train.vision  # noqa: F401  so that torchvision loads beside a CPU build of torch
 
 
 def main(film: str) -> None:
+    from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, MobileNetV2ImageProcessor, pipeline
+
     torch.set_num_threads(1)
     model = MobileNetV2ForImageClassification(MobileNetV2Config(num_labels=5)).eval()
     processor = MobileNetV2ImageProcessor(size={"shortest_edge": 256}, crop_size={"height": 224, "width": 224})

@@ -9,6 +9,8 @@ import torch
 from loop_time import report
 from ultralytics import YOLO
 
+import train.vision  # noqa: F401  so that torchvision loads beside a CPU build of torch
+
 
 def main(film: str) -> None:
     torch.set_num_threads(1)

@@ -358,9 +358,8 @@ def test_a_password_that_was_typed_is_in_no_process_title_and_in_nothing_said(tm
     command = [sys.executable, "-m", "edge", "--board", "", "collect", address, "--label", "a", "--all"]
     command += ["--out", str(tmp_path / "data")]
     with serving("mjpeg_server.py", port, 50, "64x48"):
-        run = subprocess.Popen(
-            command, cwd=os.path.dirname(BENCH), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+        run = subprocess.Popen(command, cwd=os.path.dirname(BENCH), stdout=subprocess.PIPE, **quiet)
         said = run.stdout.readline() + run.stdout.readline()  # the second is of a picture that was taken
         titles = subprocess.run(["ps", "-eo", "pid=,args="], stdout=subprocess.PIPE).stdout
     while b"lost" not in said:
