@@ -71,10 +71,10 @@ class CameraBench:
             films = [make_film(folder, *size, self.settings.film_frames) for size in _MOST_TIMES_RAW]
             for film, most in zip(films, _MOST_TIMES_RAW.values(), strict=True):
                 self.film(film, most, classifier, network)
-            self.peers(films[0], run)
             self.process(root, films[0])
             self.streams(classifier)
             self.long_run(root)
+            self.peers(films[0], run)
         return self.rows
 
     def film(self, film: Path, most: float, classifier: Classifier, network: Network) -> None:

@@ -25,7 +25,7 @@ def make_film(folder: Path, width: int, height: int, frames: int) -> Path:
     """A camera that pans over a photo, in MPEG-4 as OpenCV writes it."""
     path = folder / f"{width}x{height}.mp4"
     photo = cv2.resize(load_sample_image("china.jpg")[..., ::-1], (width + frames, height + frames))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30.0, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30.0, (width, height))
     for step in range(frames):
         writer.write(np.ascontiguousarray(photo[step : step + height, step : step + width]))
     writer.release()
@@ -93,5 +93,4 @@ def _ours(film: Path, classifier: Classifier) -> None:
 
 
 def _first(film: Path) -> NDArray[np.uint8]:
-    image: NDArray[np.uint8] = cv2.VideoCapture(str(film)).read()[1]
-    return image
+    return np.asarray(cv2.VideoCapture(str(film)).read()[1], np.uint8)

@@ -9,6 +9,7 @@ import socketserver
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, List, Tuple, Type
 
 import cv2
 import numpy as np
@@ -17,19 +18,19 @@ SQUARE, BITS = 16, 40
 _HEAD = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
 
 
-def stamp(image, milliseconds):
+def stamp(image: np.ndarray, milliseconds: int) -> None:
     """Writes a number into the upper left corner of a picture of 640 pixels' width or more."""
     for bit in range(BITS):
         image[:SQUARE, bit * SQUARE : (bit + 1) * SQUARE] = 255 * (milliseconds >> bit & 1)
 
 
-def read_stamp(image):
+def read_stamp(image: np.ndarray) -> int:
     """The number that stamp() wrote, after JPEG."""
     row = image[SQUARE // 2, SQUARE // 2 : BITS * SQUARE : SQUARE].mean(axis=1) > 127
     return sum(1 << bit for bit, is_set in enumerate(row) if is_set)
 
 
-def picture(width, height, number):
+def picture(width: int, height: int, number: int) -> np.ndarray:
     """A gradient that moves."""
     row = ((np.arange(width) * 2 + number * 3) % 256).astype(np.uint8)
     image = np.repeat(np.repeat(row[np.newaxis, :, np.newaxis], height, axis=0), 3, axis=2)
@@ -42,13 +43,13 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A viewer that leaves is no error."""
 
 
-def handler(rate, sizes, frames):
+def handler(rate: float, sizes: List[Tuple[int, int]], frames: int) -> Type[BaseHTTPRequestHandler]:
     class Camera(BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
@@ -61,14 +62,14 @@ def handler(rate, sizes, frames):
                 due += 1 / rate
                 time.sleep(max(0.0, due - time.monotonic()))
 
-        def log_message(self, *words):
+        def log_message(self, *words: Any) -> None:
             """Nothing: whoever started this reads its output."""
 
     return Camera
 
 
-def main(port, rate, sizes, frames="0"):
-    shapes = [tuple(int(side) for side in size.split("x")) for size in sizes.split(",")]
+def main(port: str, rate: str, sizes: str, frames: str = "0") -> None:
+    shapes = [(int(width), int(height)) for width, height in (size.split("x") for size in sizes.split(","))]
     server = Server(("127.0.0.1", int(port)), handler(float(rate), shapes, int(frames)))
     sys.stdout.write("listening\n")
     sys.stdout.flush()
