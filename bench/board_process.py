@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.servers import free_port, mjpeg_server
 from edge.contract.errors import InputError
 
-_LABELS = 100  # after which memory is steady
+_LABELS = 50  # after which memory is steady
 
 
 @dataclass(frozen=True)
