@@ -26,7 +26,7 @@ class Endured:
     back: int
     growth_mb: float  # of the process's memory, from a tenth of the run to its end
     threads: int  # more at the end than at a tenth
-    files: int
+    files: int  # open, likewise
     readers: int  # processes that it left when it ended
 
 
