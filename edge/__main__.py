@@ -17,6 +17,9 @@ from edge.contract.packages import add_packages
 from edge.contract.results import Outcome
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
+_RUNTIME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_AGAIN = "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('edge', run_name='__main__')"
+_SOURCES = ("run", "collect", "serve", "frames", "soak")
 _LEARNING = ("run", "teach", "fit", "forget", "learned", "engines")
 _SERVICE = ("supervise", "service", "logs", "doctor")
 _ENGINES = ("timing", "soak")
@@ -25,6 +28,8 @@ _ENGINES = ("timing", "soak")
 def main(arguments: list) -> int:
     """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
     options = _parser().parse_args(arguments)
+    if options.verb in _SOURCES:
+        _hide_passwords(arguments)
     board = Board(os.path.abspath(options.board), platform.machine(), find_board())
     add_packages(board.root, sys.path)
     try:
@@ -47,11 +52,32 @@ def main(arguments: list) -> int:
     return outcome.exit_code
 
 
+def _hide_passwords(arguments):
+    """Starts anew with each address that holds a password in a pipe: every user may read a process's arguments."""
+    from edge.address import hidden
+
+    kept = list(arguments)
+    for place, word in enumerate(arguments):
+        if hidden(word) != word:
+            out, into = os.pipe()
+            os.write(into, word.encode("utf-8") + b"\n")
+            os.close(into)
+            os.set_inheritable(out, True)
+            kept[place] = "@/dev/fd/{}".format(out)
+    if kept != arguments:
+        os.execv(sys.executable, [sys.executable, "-B", "-c", _AGAIN, _RUNTIME] + kept)
+
+
 def _call(board, options):
     if options.verb == "run":
         from edge.watch import run
 
         return run(board, options, _print_now)
+    if options.verb == "collect":
+        from edge.collect import collect
+
+        has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        return collect(options, has_display, _print_progress if options.json else _print_now)
     if options.verb == "serve":
         return _serve(board, options)
     if options.verb == "completion":
@@ -129,12 +155,25 @@ def _add_learning(add, common):
         "Classify a camera, a film or a folder of pictures.",
         epilog=_EXAMPLE.format("run 0 --show --teach cup pen"),
     )
-    run.add_argument("source", help="a camera (0, /dev/video1), a film, a picture or a folder of pictures")
+    run.add_argument(
+        "source",
+        nargs="+",
+        help="a camera (0, /dev/video1, csi:0), a stream (rtsp://..., http://...), a film, a picture, a folder of"
+        " pictures, test: for a pattern, or @FILE for a file with one of these; several take turns",
+    )
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
     run.add_argument(
         "--false-alarms", type=_share, default=0.05, metavar="SHARE", help="of known things called unknown; 0: none"
     )
+    run.add_argument("--min-score", type=_share, default=0.0, metavar="SHARE", help="below it a result is not sure")
+    run.add_argument(
+        "--smooth", type=_amount, default=0.0, metavar="SECONDS", help="average answers over about so long"
+    )
+    run.add_argument("--max-fps", type=_amount, default=0.0, metavar="N", help="classify at most so many a second")
+    run.add_argument("--skip-still", action="store_true", help="keep the last answer while nothing moves")
+    run.add_argument("--profile", metavar="JSON", help="write where the time went, as a Chrome trace")
+    run.add_argument("--threads", type=_count, default=1, metavar="N", help="of the network; 1 leaves cores to others")
     run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
     run.add_argument(
         "--teach",
@@ -147,6 +186,18 @@ def _add_learning(add, common):
     run.add_argument("--keep-pictures", action="store_true", help="with --teach or --notice: keep pictures, too")
     run.add_argument("--person", default="", help="with --teach: who teaches")
     run.add_argument("--engine", metavar="NAME", help="for this run, instead of what `engines` chose")
+    collect = add(
+        "collect",
+        "Take pictures into a folder that `edgewise train` reads.",
+        epilog=_EXAMPLE.format("collect 0 --label cup pen --out photos/ --show"),
+    )
+    collect.add_argument("source", help="as for `run`, one of them")
+    collect.add_argument(
+        "--label", required=True, nargs="+", help="what is taken: hold 1 for the first, 2 for the next"
+    )
+    collect.add_argument("--out", required=True, metavar="DATA", help="the folder; pictures go into DATA/LABEL/")
+    collect.add_argument("--all", action="store_true", help="take all that is not like another, without keys")
+    collect.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
     teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
     teach.add_argument("--label", required=True, help="what they show: a new class, or one that is known")
@@ -230,6 +281,20 @@ def _share(text):
     if not 0 <= share < 1:
         raise ValueError(text)
     return share
+
+
+def _amount(text):
+    amount = float(text)
+    if not 0 <= amount < 1e6:
+        raise ValueError(text)
+    return amount
+
+
+def _count(text):
+    count = int(text)
+    if not 1 <= count <= 64:
+        raise ValueError(text)
+    return count
 
 
 def _add_installing(add):

@@ -27,15 +27,17 @@ class Backbone(NamedTuple):
     form: str = "u8"  # of edge.contract.spec.FORMS, that the engine runs
 
 
-def open_backbone(release: Release, threads: int = 1, form: str = "u8", engine: Any = None) -> Backbone:
+def open_backbone(
+    release: Release, threads: int = 1, form: str = "u8", engine: Any = None, profile: Optional[str] = None
+) -> Backbone:
     """Loads the network and head.npz of `release`. Raises FormatError.
 
-    engine: opened with the file of that form; without one the CPU runs it.
+    engine: opened with the file of that form; without one the CPU runs it. profile: as for edge.engine.open_session().
     """
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
     key = backbone_key(release.backbone(form), base.step)
-    engine = engine or Engine(release.file("model.{}.onnx".format(form)), threads)
+    engine = engine or Engine(release.file("model.{}.onnx".format(form)), threads, profile=profile)
     return Backbone(release.labels, spec, engine, base, key, open_deep(release, threads), form)
 
 

@@ -54,6 +54,7 @@ def open_network(
     wanted: Optional[str] = None,
     say: Callable[[str], object] = lambda line: None,
     threads: int = 1,
+    profile: Optional[str] = None,
 ) -> Backbone:
     """The release's network in the engine of choose_engine(), or in `wanted`; all but the certified are proved first.
 
@@ -62,21 +63,21 @@ def open_network(
     FormatError.
     """
     if wanted is not None:
-        return _opened(board, release, find_kind(wanted), threads)
+        return _opened(board, release, find_kind(wanted), threads, profile)
     kind = choose_engine(board, release).kind
     try:
-        return _opened(board, release, kind, threads)
+        return _opened(board, release, kind, threads, profile)
     except (BoardError, FormatError, GateError) as error:
         if kind == CERTIFIED:
             raise
         say("engine: {}, since {}".format(CERTIFIED.name, error.found))
-        return _opened(board, release, CERTIFIED, threads)
+        return _opened(board, release, CERTIFIED, threads, profile)
 
 
-def _opened(board: Board, release: Release, kind: Kind, threads: int) -> Backbone:
+def _opened(board: Board, release: Release, kind: Kind, threads: int, profile: Optional[str]) -> Backbone:
     if kind == CERTIFIED:  # the trial proved it
-        return open_backbone(release, threads)
-    engine = open_built(board, release, kind, threads)
+        return open_backbone(release, threads, profile=profile)
+    engine = open_built(board, release, kind, threads, profile)
     try:
         check_golden(release, engine, kind.form)
     except GateError as error:
@@ -84,7 +85,7 @@ def _opened(board: Board, release: Release, kind: Kind, threads: int) -> Backbon
     return open_backbone(release, threads, kind.form, engine)
 
 
-def open_built(board: Board, release: Release, kind: Kind, threads: int = 1) -> Any:
+def open_built(board: Board, release: Release, kind: Kind, threads: int = 1, profile: Optional[str] = None) -> Any:
     """The engine, at once: raises BoardError where TensorRT would first build it, and else as open_engine()."""
     from edge.open_engine import open_engine
 
@@ -93,7 +94,7 @@ def open_built(board: Board, release: Release, kind: Kind, threads: int = 1) -> 
         cache = cache_folder(board, circumstances(board, release.manifest), kind.name)
         if not os.path.isdir(cache) or not os.listdir(cache):
             raise BoardError("TensorRT has not built {} here".format(kind.name), "its engine", "run `edgewise engines`")
-    return open_engine(release, kind, cache, threads)
+    return open_engine(release, kind, cache, threads, profile)
 
 
 def prove(board: Board, release: Release, kind: Kind) -> GoldenReport:

@@ -10,28 +10,33 @@ import cv2  # noqa: F401  before onnxruntime: static TLS on aarch64, opencv#1488
 import numpy as np
 import onnxruntime
 
-from edge.contract.errors import BoardError
-from edge.engine import Engine, infer
+from edge.contract.errors import BoardError, UsageError
+from edge.engine import Engine, infer, write_profile
 from edge.engines import CPU, OPENVINO, TENSORRT, Kind
 from edge.release import Release
 
 _WORKSPACE_BYTES = 1 << 28  # for TensorRT's builder, which otherwise asks for more than a Nano has beside the rest
 
 
-def open_engine(release: Release, kind: Kind, cache: Optional[str] = None, threads: int = 1) -> Any:
+def open_engine(
+    release: Release, kind: Kind, cache: Optional[str] = None, threads: int = 1, profile: Optional[str] = None
+) -> Any:
     """An Engine, or what stands for one, with the file of `release` that `kind` runs.
 
-    cache: a folder for what TensorRT builds, without which it builds anew each time. Raises FormatError for a file that
-    is no model, BoardError where this board cannot run it so.
+    cache: a folder for what TensorRT builds, without which it builds anew each time; profile: as for
+    edge.engine.open_session(). Raises FormatError for a file that is no model, BoardError where this board cannot run
+    it so, UsageError for a profile of OpenVINO, which makes none.
     """
     path = release.file("model.{}.onnx".format(kind.form))
     if kind.runs_in == CPU:
-        return Engine(path, threads)
+        return Engine(path, threads, profile=profile)
     if kind.runs_in == OPENVINO:
         from edge.openvino_session import OpenVinoSession
 
+        if profile:
+            raise UsageError("--profile with " + kind.name, "an engine of onnxruntime", "add --engine cpu-u8")
         return OneByOne(OpenVinoSession(path, threads))
-    return OneByOne(_session(path, kind, cache, threads))
+    return OneByOne(_session(path, kind, cache, threads, profile))
 
 
 class OneByOne:
@@ -46,14 +51,19 @@ class OneByOne:
         parts = [infer(self._session, pixels[i : i + 1]) for i in range(len(pixels))]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
+    def end_profile(self) -> Tuple[str, int]:
+        """As Engine.end_profile."""
+        return self._session.end_profiling(), self._session.get_profiling_start_time_ns()
 
-def _session(path: str, kind: Kind, cache: Optional[str], threads: int) -> Any:
+
+def _session(path: str, kind: Kind, cache: Optional[str], threads: int, profile: Optional[str]) -> Any:
     """Raises BoardError, with onnxruntime's own words, unless `kind`'s provider runs all of the file."""
     if kind.runs_in not in onnxruntime.get_available_providers():
         raise _unusable(kind, "this onnxruntime has no {}".format(kind.runs_in))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    write_profile(options, profile)
     options.add_free_dimension_override_by_name("N", 1)
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")  # from 1.16 on; older ones pass it over
     provider = (kind.runs_in, provider_options(kind, cache))

@@ -1,7 +1,7 @@
-"""`serve`: a camera classified for as long as the board is on. A lost one is waited for, a hung one ends the process.
+"""`serve`: a camera classified for as long as the board is on; a lost one is waited for.
 
 Who supervises (systemd, or edge/supervise.py) restarts a process that gives no sign of life. Only an inference gives
-one: on a frame, or while the camera is away on the golden vectors, after each try to open it. No timer does.
+one: on a frame, or while the camera shows nothing on the golden vectors, after another try to open it. No timer does.
 """
 
 import argparse
@@ -14,12 +14,14 @@ import numpy as np
 
 from edge.board import Board, current_name
 from edge.camera import is_lent
-from edge.contract.errors import InputError, SourceError
-from edge.contract.results import FrameResult, Outcome, Prediction, answer
+from edge.capture import PATIENCE, Patience
+from edge.contract.results import FrameResult, Outcome, Prediction, SourceState, answer
+from edge.loop import run_loop
 from edge.notify import ALIVE, READY, Notifier, status
-from edge.sources import Source
+from edge.sources import Feed, Frame, Source, monotonic_ns
 
-FIRST_RETRY_S, LAST_RETRY_S = 1.0, 15.0
+LAST_RETRY_S = 15.0
+_LENT_S = 1.0
 _SAID_EVERY_S = 1.0
 
 
@@ -42,10 +44,10 @@ class Signs:
             self._said_at = now
             self._say(answer(result), "{} {:.2f}".format(answer(result), result.score))
 
-    def away(self, error: Exception) -> None:
-        """A try to open the camera ended so, and the golden vectors held."""
+    def away(self, state: SourceState) -> None:
+        """The camera was tried again and shows nothing, and the golden vectors held."""
         self._said_at = None
-        self._say(str(error), "waiting for the camera: {}".format(error))
+        self._say(state.why, "waiting for the camera: {}".format(state.why))
 
     def lent(self) -> None:
         """A release on trial has the camera, and the golden vectors held."""
@@ -69,8 +71,14 @@ class Learnt:
         self._backbone = backbone
         self._version: Optional[int] = None
 
-    def classify(self, image: np.ndarray) -> Prediction:
-        """image: (H, W, 3) uint8 BGR."""
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """As edge.classifier.Classifier.prepare."""
+        from edge.preprocess import prepare
+
+        return prepare(image, self._backbone.spec)
+
+    def classify(self, pixels: np.ndarray) -> Prediction:
+        """pixels: what `prepare` gave."""
         from edge.classifier import Classifier
         from edge.recall import recall
 
@@ -78,7 +86,7 @@ class Learnt:
         if version != self._version:
             self._classifier = Classifier(recall(self._backbone, self._store))
             self._version = version
-        return self._classifier.classify(image)
+        return self._classifier.classify_prepared(pixels)
 
     def check(self) -> None:
         """Raises GateError unless the golden vectors hold in this process."""
@@ -96,24 +104,24 @@ def serve(
 ) -> Outcome:
     """Classifies what options.source shows until another release is current or engines were measured or named anew.
 
-    The next start then runs those. watchdog_s: how long the supervisor waits for a sign of life. Raises SourceError for
-    a camera that hangs, GateError for golden vectors that do not hold; a supervisor starts it again.
+    The next start then runs those. watchdog_s: how long the supervisor waits for a sign of life. Raises GateError for
+    golden vectors that do not hold; a supervisor starts it again.
     """
     from edge.choice import open_network
     from edge.engine_record import record_stamp
-    from edge.sources import open_source
+    from edge.sources import find_feed
     from edge.verbs import open_learned, this_release
 
     release, stamp = this_release(), record_stamp(board)
     name = os.path.basename(release.path)
     longest_s = min(LAST_RETRY_S, watchdog_s / 4) if watchdog_s else LAST_RETRY_S
+    feed = find_feed(options.source)
     with open_learned(board) as store:
         learnt = Learnt(release, open_network(board, release, say=print_line), store)
         learnt.check()
         watch(
-            lambda: open_source(options.source),
-            learnt.classify,
-            learnt.check,
+            feed if feed.live else replayed(feed),
+            learnt,
             Signs(notifier, print_line),
             lambda: current_name(board) == name and record_stamp(board) == stamp,
             lambda: is_lent(board),
@@ -123,57 +131,47 @@ def serve(
 
 
 def watch(
-    open_camera: Callable[[], Source],
-    classify: Callable[[np.ndarray], Prediction],
-    check: Callable[[], object],
+    feed: Feed,
+    learnt: Any,
     signs: Signs,
     going: Callable[[], bool],
     lent: Callable[[], bool],
     longest_retry_s: float,
+    patience: Patience = PATIENCE,
+    clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], object] = time.sleep,
-    timeout_s: float = 5.0,
 ) -> None:
-    """Classifies while going(), and lets go of the camera while it is lent().
-
-    A camera that cannot be opened or stops is tried again after a second, two, four. A film or a folder stands in for a
-    camera: it is shown at its own pace, again and again. A camera that delivers nothing for `timeout_s` is lost. Raises
-    SourceError for one whose read does not return, and what `check` raises.
-    """
-    retry_s = FIRST_RETRY_S
+    """Classifies while going(), and lets go of the camera while it is lent(). learnt: as Learnt. Raises GateError."""
     while going():
         if lent():
-            check()
+            learnt.check()
             signs.lent()
-            wait(FIRST_RETRY_S)
+            wait(_LENT_S)
             continue
-        source = None
-        try:
-            with open_camera() as source:
-                for result in _results(source, classify, wait, timeout_s):
+        check_at, tries = clock(), 0  # golden vectors are for tries that were made, and not for each of them
+        patience = patience._replace(longest_retry_s=longest_retry_s)
+        with contextlib.closing(run_loop([feed], learnt.classify, learnt.prepare, patience=patience)) as answers:
+            for _, result in answers:
+                if not isinstance(result, SourceState):
                     signs.seen(result)
-                    retry_s = FIRST_RETRY_S
-                    if lent() or not going():
-                        break
-        except (SourceError, InputError) as error:
-            if source is not None and source.reading:
-                raise SourceError(
-                    "a read of the camera does not return ({})".format(error.found),
-                    "a frame or an error",
-                    "check its cable and power",
-                ) from None
-            check()
-            signs.away(error)
-            wait(min(retry_s, longest_retry_s))
-            retry_s *= 2
+                elif result.state != "live" and result.tries != tries and clock() >= check_at:
+                    learnt.check()
+                    signs.away(result)
+                    check_at, tries = clock() + longest_retry_s / 4, result.tries
+                if lent() or not going():
+                    break
 
 
-def _results(
-    source: Source, classify: Callable[[np.ndarray], Prediction], wait: Callable[[float], object], timeout_s: float
-) -> Iterator[FrameResult]:
-    from edge.loop import run_loop
+def replayed(feed: Feed) -> Feed:
+    """A film or a folder in a camera's place: shown at its own pace, again and again."""
 
-    with contextlib.closing(run_loop(source, classify, timeout_s=timeout_s)) as frames:
-        for _, result in frames:
-            yield result
-            if not source.live:
-                wait(1 / source.frames_per_second)
+    def frames() -> Iterator[Frame]:
+        sequence = 0
+        while True:
+            with feed.open() as source:
+                for frame in iter(source.read, None):
+                    yield frame._replace(sequence=sequence, captured_ns=monotonic_ns())
+                    sequence += 1
+                    time.sleep(1 / source.frames_per_second)
+
+    return Feed(feed.name, True, feed.look, lambda: Source(frames(), lambda: None, True))

@@ -8,6 +8,7 @@ import numpy as np
 
 from edge.board import Board
 from edge.choice import choose_engine, open_network
+from edge.contract.errors import SourceError
 from edge.doctor.finding import Place
 from edge.doctor.machine import slowed_down, temperatures
 from edge.golden import golden_pixels
@@ -33,22 +34,28 @@ def soak_engine(
 def soak_camera(
     board: Board, release: Release, source: str, seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> Dict[str, Any]:
-    """Frames of `source` as `run` classifies them. Raises SourceError or InputError for one that stops."""
+    """Frames of `source` as `run` classifies them. Raises SourceError for one without a picture, InputError."""
     from edge.classifier import taught_classifier
-    from edge.loop import Tally, run_loop
-    from edge.sources import open_source
+    from edge.loop import run_loop
+    from edge.sources import find_feed
     from edge.store import open_store
+    from edge.tally import Tally
 
     with open_store(":memory:") as nothing:
         classifier = taught_classifier(open_network(board, release), nothing)
-    tally = Tally()
-    with open_source(source) as opened, contextlib.closing(run_loop(opened, classifier.classify)) as frames:
+    feed, tally, size = find_feed(source), Tally(), None
+    answers = run_loop([feed], classifier.classify_prepared, classifier.prepare)
+    with contextlib.closing(answers) as frames:
         begun = clock()
-        for _, result in frames:
+        for frame, result in frames:
             tally.add(result)
+            if frame is not None:
+                size = [frame.image.shape[1], frame.image.shape[0]]
             if clock() - begun >= seconds:
                 break
-        found = {"engine": choose_engine(board, release).kind.name, "live": opened.live, "size": list(opened.size)}
+    if size is None:
+        raise SourceError("{} gave no picture in {:g} s".format(feed.name, seconds), "frames", "try `edgewise doctor`")
+    found = {"engine": choose_engine(board, release).kind.name, "live": feed.live, "size": size}
     return dict(found, **dict(tally.summary()._asdict(), **_heat()))
 
 

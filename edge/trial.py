@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
+from edge.address import hidden
 from edge.board import Board
 from edge.camera import lending
 from edge.contract.errors import GateError
@@ -42,7 +43,7 @@ def trial_process(board: Board, camera: Optional[str], environment: Mapping[str,
                 ask_release(board.root, folder, environment, ["frames", folder, camera])
         except GateError as error:
             raise GateError(
-                "the release classified no fresh frames of the camera {}: {}".format(camera, error.found),
+                "the release classified no fresh frames of the camera {}: {}".format(hidden(camera), error.found),
                 "frames that change",
                 "nothing was changed; see the camera, or whether another program holds it",
             ) from None
