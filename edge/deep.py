@@ -88,7 +88,8 @@ class Deep:
 
     def open(self, name: str) -> Any:
         """An onnxruntime session of one of the files. Raises FormatError."""
-        return open_session("{}/{}".format(self._folder, name), self._threads, arena=False)
+        arena = name == STEP  # whose batches are all alike; the tail's are not, and an arena would keep the largest
+        return open_session("{}/{}".format(self._folder, name), self._threads, arena=arena)
 
     def _opened_tail(self) -> Any:
         if self._tail is None:
