@@ -2,6 +2,7 @@
 
 import argparse
 import faulthandler
+import getpass
 import importlib
 import json
 import os
@@ -15,6 +16,7 @@ from edge.contract.boards import find_board
 from edge.contract.errors import EdgewiseError
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
+_PAGE = "127.0.0.1:8080"
 _LEARNING = ("run", "teach", "fit", "forget", "learned")
 _SERVICE = ("supervise", "service", "logs", "doctor")
 
@@ -27,6 +29,8 @@ def main(arguments: list) -> int:
         if options.verb in _LEARNING:
             _recover(board, arguments)
         outcome = _call(board, options)
+        if options.verb == "run" and "left" in outcome.fields:  # the page went back to another release: that one goes on
+            _start_current(board, arguments)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
@@ -44,6 +48,10 @@ def main(arguments: list) -> int:
 
 
 def _call(board, options):
+    if options.verb == "run" and options.web is not None:
+        from edge.web.run import run_with_page
+
+        return run_with_page(board, options, _print_now, _ask_secret, os.environ)
     if options.verb == "run":
         from edge.watch import run
 
@@ -69,6 +77,11 @@ def _print_now(line):
     print(line, flush=True)
 
 
+def _ask_secret(question):
+    """What a person types without showing it; None where nobody sits at a terminal."""
+    return getpass.getpass(question) if sys.stdin.isatty() else None
+
+
 def _recover(board, arguments):
     """After a power cut in the middle of a flash, goes back to the last good release and starts that one instead."""
     from edge.board import BoardBusy
@@ -76,9 +89,14 @@ def _recover(board, arguments):
 
     try:
         if recover(board):
-            os.execv(board.path("edgewise"), [board.path("edgewise")] + arguments[arguments.index(board.root) + 1 :])
+            _start_current(board, arguments)
     except BoardBusy:
         pass  # a flash is going on; what is current runs until it is done
+
+
+def _start_current(board, arguments):
+    """Becomes the current release's own command, with the same arguments."""
+    os.execv(board.path("edgewise"), [board.path("edgewise")] + arguments[arguments.index(board.root) + 1 :])
 
 
 def _parser():
@@ -106,7 +124,21 @@ def _add_learning(add, common):
         "Classify a camera, a film or a folder of pictures.",
         epilog=_EXAMPLE.format("run 0 --show --teach cup pen"),
     )
-    run.add_argument("source", help="a camera (0, /dev/video1), a film, a picture or a folder of pictures")
+    run.add_argument(
+        "source",
+        nargs="?",
+        default="0",
+        help="a camera (0, which is the default, or /dev/video1), a film, a picture or a folder of pictures",
+    )
+    run.add_argument(
+        "--web",
+        nargs="?",
+        const=_PAGE,
+        metavar="ADDRESS:PORT",
+        help="serve a page to watch and teach, by default at {} for this machine only; other addresses need a password,"
+        " which is asked for".format(_PAGE),
+    )
+    run.add_argument("--tls", metavar="PEM", help="with --web: a certificate and its key, in one file")
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
     run.add_argument(
@@ -121,8 +153,10 @@ def _add_learning(add, common):
         " name shown, u to take the last back",
     )
     run.add_argument("--notice", action="store_true", help="keep steady scenes as evidence and questions for later")
-    run.add_argument("--keep-pictures", action="store_true", help="with --teach or --notice: keep pictures, too")
-    run.add_argument("--person", default="", help="with --teach: who teaches")
+    run.add_argument(
+        "--keep-pictures", action="store_true", help="with --teach, --notice or --web: keep pictures, too"
+    )
+    run.add_argument("--person", default="", help="with --teach or --web: who teaches")
     teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
     teach.add_argument("--label", required=True, help="what they show: a new class, or one that is known")

@@ -8,7 +8,7 @@ import argparse
 import contextlib
 import os
 import time
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from edge.camera import is_lent
 from edge.contract.errors import InputError, SourceError
 from edge.contract.results import FrameResult, Outcome, Prediction, answer
 from edge.notify import ALIVE, READY, Notifier, status
-from edge.sources import Source
+from edge.sources import Frame, Source
+from edge.unknown import FALSE_ALARMS
 
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 15.0
 _SAID_EVERY_S = 1.0
@@ -35,7 +36,7 @@ class Signs:
         self._last = ""
         self._said_at: Optional[float] = None
 
-    def seen(self, result: FrameResult) -> None:
+    def seen(self, frame: Frame, result: FrameResult) -> None:
         """A frame was classified."""
         now = self._clock()
         if self._said_at is None or now - self._said_at >= _SAID_EVERY_S:
@@ -62,13 +63,14 @@ class Signs:
 class Learnt:
     """The release's network with what the board has learnt, which is read again when a lesson was given elsewhere."""
 
-    def __init__(self, release: Any, store: Any) -> None:
+    def __init__(self, release: Any, store: Any, false_alarms: float = FALSE_ALARMS) -> None:
         """release: edge.release.Release; store: an open edge.store.Store. Raises FormatError."""
         from edge.backbone import open_backbone
 
+        self.store = store
+        self.backbone = open_backbone(release)
         self._release = release
-        self._store = store
-        self._backbone = open_backbone(release)
+        self._false_alarms = false_alarms
         self._version: Optional[int] = None
 
     def classify(self, image: np.ndarray) -> Prediction:
@@ -76,17 +78,21 @@ class Learnt:
         from edge.classifier import Classifier
         from edge.recall import recall
 
-        version = self._store.version()
+        version = self.store.version()
         if version != self._version:
-            self._classifier = Classifier(recall(self._backbone, self._store))
+            self._classifier = Classifier(recall(self.backbone, self.store), self._false_alarms)
             self._version = version
         return self._classifier.classify(image)
+
+    def read_again(self) -> None:
+        """A lesson was given through `store` itself, whose version tells of other processes only."""
+        self._version = None
 
     def check(self) -> None:
         """Raises GateError unless the golden vectors hold in this process."""
         from edge.golden import check_golden
 
-        check_golden(self._release, self._backbone.engine)
+        check_golden(self._release, self.backbone.engine)
 
 
 def serve(
@@ -114,7 +120,7 @@ def serve(
             lambda: open_source(options.source),
             learnt.classify,
             learnt.check,
-            Signs(notifier, print_line),
+            [Signs(notifier, print_line)],
             lambda: current_name(board) == name,
             lambda: is_lent(board),
             longest_s,
@@ -126,14 +132,14 @@ def watch(
     open_camera: Callable[[], Source],
     classify: Callable[[np.ndarray], Prediction],
     check: Callable[[], object],
-    signs: Signs,
+    signs: Sequence[Any],
     going: Callable[[], bool],
     lent: Callable[[], bool],
     longest_retry_s: float,
     wait: Callable[[float], object] = time.sleep,
     timeout_s: float = 5.0,
 ) -> None:
-    """Classifies while going(), and lets go of the camera while it is lent().
+    """Classifies while going(), and lets go of the camera while it is lent(). Each of `signs`, which are as Signs, is told.
 
     A camera that cannot be opened or stops is tried again after a second, two, four. A film or a folder stands in for a
     camera: it is shown at its own pace, again and again. A camera that delivers nothing for `timeout_s` is lost. Raises
@@ -143,14 +149,16 @@ def watch(
     while going():
         if lent():
             check()
-            signs.lent()
+            for sign in signs:
+                sign.lent()
             wait(FIRST_RETRY_S)
             continue
         source = None
         try:
             with open_camera() as source:
-                for result in _results(source, classify, wait, timeout_s):
-                    signs.seen(result)
+                for frame, result in _results(source, classify, wait, timeout_s):
+                    for sign in signs:
+                        sign.seen(frame, result)
                     retry_s = FIRST_RETRY_S
                     if lent() or not going():
                         break
@@ -162,18 +170,19 @@ def watch(
                     "check its cable and power",
                 ) from None
             check()
-            signs.away(error)
+            for sign in signs:
+                sign.away(error)
             wait(min(retry_s, longest_retry_s))
             retry_s *= 2
 
 
 def _results(
     source: Source, classify: Callable[[np.ndarray], Prediction], wait: Callable[[float], object], timeout_s: float
-) -> Iterator[FrameResult]:
+) -> Iterator[Tuple[Frame, FrameResult]]:
     from edge.loop import run_loop
 
     with contextlib.closing(run_loop(source, classify, timeout_s=timeout_s)) as frames:
-        for _, result in frames:
-            yield result
+        for frame, result in frames:
+            yield frame, result
             if not source.live:
                 wait(1 / source.frames_per_second)

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import json
 import os
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Optional, Sequence, Tuple
 
 from edge.board import Board
 from edge.contract.errors import UsageError
@@ -22,21 +22,16 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     from edge.loop import Tally, run_loop
     from edge.sources import open_source
 
-    tally = Tally()
+    tally, said = Tally(), Lines(print_line, options.json)
     with contextlib.ExitStack() as stack:
         classify, press, notice = _classifier(stack, board, options, print_line)
         source = stack.enter_context(open_source(options.source))
         show, pressed = _sinks(stack, options, source)
         frames = stack.enter_context(contextlib.closing(run_loop(source, classify)))
-        last = ""
         try:
             for frame, result in frames:
                 tally.add(result)
-                if options.json:
-                    print_line(json.dumps(dict(result_to_dict(result), name=frame.name)))
-                elif answer(result) != last:
-                    print_line(_sentence(frame, result))
-                last = answer(result)
+                said.seen(frame, result)
                 notice(frame, result)
                 going = show(frame.image, result)
                 for key in sorted(set(pressed())):  # held down, a key repeats
@@ -46,6 +41,34 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
                     break
         except KeyboardInterrupt:
             pass  # the ordinary end of a camera; a film that is being written is finished
+    return summed_up(tally, source.remarks)
+
+
+class Lines:
+    """What is printed of each frame: with --json an object, else a line whenever the answer is another one."""
+
+    def __init__(self, print_line: Callable[[str], None], as_json: bool) -> None:
+        self._print_line = print_line
+        self._as_json = as_json
+        self._last = ""
+
+    def seen(self, frame: Any, result: FrameResult) -> None:
+        if self._as_json:
+            self._print_line(json.dumps(dict(result_to_dict(result), name=frame.name)))
+        elif answer(result) != self._last:
+            sentence = "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, answer(result), result.score, frame.name)
+            self._print_line(sentence.rstrip())
+        self._last = answer(result)
+
+    def said(self, line: str) -> None:
+        """A line about the run, once as long as nothing else is said."""
+        if line != self._last:
+            self._print_line(json.dumps({"said": line}) if self._as_json else line)
+        self._last = line
+
+
+def summed_up(tally: Any, remarks: Sequence[str]) -> Outcome:
+    """How a run went. tally: edge.loop.Tally."""
     summary = tally.summary()
     lines = ["{} frames, {} dropped for newer ones".format(summary.frames, summary.dropped)]
     lines.append(
@@ -53,7 +76,7 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
             summary.frames_per_second, summary.prepare_median_ms, summary.infer_median_ms, summary.age_median_ms
         )
     )
-    return Outcome(tuple(lines + list(source.remarks)), dict(summary._asdict()))
+    return Outcome(tuple(lines + list(remarks)), dict(summary._asdict()))
 
 
 def _classifier(
@@ -132,7 +155,3 @@ def _sinks(
 
 def _no_keys() -> str:
     return ""
-
-
-def _sentence(frame: Any, result: FrameResult) -> str:
-    return "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, answer(result), result.score, frame.name).rstrip()

@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import time
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from edge.doctor.finding import Finding, Place, hint, ok, read, wrong
 
@@ -92,16 +92,22 @@ def memory(place: Place) -> Finding:
     return ok("memory", said)
 
 
-def heat(place: Place) -> Finding:
-    """Of the warmest zone, and whether the kernel slows a processor down for it."""
+def warmest_zone(place: Place) -> Optional[Tuple[str, float]]:
+    """The name of the warmest zone and its degrees C; None where the system does not say."""
     zones = {}
     for path in glob.glob(place.at("sys/class/thermal/thermal_zone*")):
         text = read(os.path.join(path, "temp"))  # thousandths of a degree; a zone that is off gives none
         if text and re.fullmatch(r"\d+", text):
             zones[read(os.path.join(path, "type")) or path] = int(text) / 1000
-    if not zones:
+    return max(zones.items(), key=lambda each: each[1]) if zones else None
+
+
+def heat(place: Place) -> Finding:
+    """Of the warmest zone, and whether the kernel slows a processor down for it."""
+    found = warmest_zone(place)
+    if found is None:
         return ok("heat", "this system does not say")
-    name, warmest = max(zones.items(), key=lambda each: each[1])
+    name, warmest = found
     said = "{:.0f} degrees C at {}".format(warmest, name)
     slowed = _slowed(place)
     if slowed:
