@@ -86,7 +86,7 @@ class PageServer:
     def __exit__(self, *_: object) -> None:
         self.site.scene.on_change = lambda: None
         self.pool.shutdown()
-        self._loop.add_callback(self._loop.call_later, _LAST_WORDS_S, self._loop.stop)
+        self._loop.add_callback(self._close)
         self._thread.join()
 
     def wake(self) -> None:
@@ -134,9 +134,22 @@ class PageServer:
         self._loop.start()
         heart.stop()
         server.stop()
+        self._cancel_tasks()
+        self._loop.close(all_fds=True)
+
+    def _close(self) -> None:
         for viewer in list(self.viewers):
             viewer.close(1001)
-        self._loop.close(all_fds=True)
+        self._loop.call_later(_LAST_WORDS_S, self._loop.stop)
+
+    def _cancel_tasks(self) -> None:
+        """Of viewers that have not said goodbye."""
+        loop = asyncio.get_event_loop()
+        all_tasks = asyncio.all_tasks if hasattr(asyncio, "all_tasks") else asyncio.Task.all_tasks  # novermin  3.7
+        tasks = list(all_tasks(loop))
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
 
 class _Connections(tornado.httpserver.HTTPServer):

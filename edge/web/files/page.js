@@ -354,7 +354,7 @@ function thumb(example) {
   if (example.has_picture) {
     row.append(make("img", { src: `/api/examples/${example.id}/picture`, alt: `Example ${example.id}`, loading: "lazy" }));
   } else {
-    row.append(make("span", { className: "none" }, "no picture kept"));
+    row.append(make("span", { className: "none", title: "its picture was not kept" }, `#${example.id}`));
   }
   const cross = make("button", { type: "button", className: "cross" }, "×");
   cross.setAttribute("aria-label", `Forget example ${example.id} of ${example.label}`);
