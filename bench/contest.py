@@ -37,7 +37,7 @@ class Outcome:
 def teach(task: Task, examples: Part) -> Solved:
     """Ours, as a board does it."""
     its = {task.labels[c]: encode(examples.x[examples.targets == c], task.base.step) for c in task.new}
-    return solve(task.base, task.prior, task.labels[: task.known], its)
+    return solve(task.base, task.labels[: task.known], its)
 
 
 def ours(task: Task, solved: Solved) -> Outcome:

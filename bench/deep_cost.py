@@ -20,7 +20,6 @@ from edge.deep import Deep
 from edge.deepen import deepen, train
 from edge.engine import Engine
 from edge.look import identity
-from edge.prior import make_prior
 from edge.solve import solve
 
 
@@ -35,12 +34,12 @@ def main(folder: Path, what: str) -> dict[str, float]:
         base = read_base(str(folder / "head.npz"), spec)
         labels = tuple(f"known {c}" for c in range(spec.classes))
         deep = Deep(str(folder), "", "", spec)
-        backbone = Backbone(labels, spec, engine, base, make_prior(base), "", deep)
+        backbone = Backbone(labels, spec, engine, base, "", deep)
         started = time.perf_counter(), time.process_time()
         if what in ("head", "deeper"):
             look = identity(spec.channels)
             codes = {label: codes_of(backbone, its, look) for label, its in pixels.items()}
-            solve(base, backbone.prior, labels, codes)
+            solve(base, labels, codes)
         if what == "deeper":
             deepen(backbone, deep, {label: deep.latents(its) for label, its in pixels.items()}, lambda *_: None)
         if what == "steps":

@@ -29,7 +29,6 @@ from edge.deepen import STEPS, deepen
 from edge.engine import Engine, run_in_batches
 from edge.head import Head, scores
 from edge.judge import mean_of_classes
-from edge.prior import make_prior
 from edge.solve import solve
 from quantize.deep import write_deep
 from quantize.parse import parse_u8
@@ -121,7 +120,7 @@ def prepare_folder(folder: Path, run: Path, spec: ModelSpec, world: World) -> Ba
     examples: dict[str, Any] = {label: world.new["pool"].pixels[rows] for label, rows in drawn.items()}
     np.savez(folder / "examples.npz", **examples)
     labels = parse_labels((run / "labels.txt").read_text("utf-8"))
-    return Backbone(labels, spec, engine, base, make_prior(base), "", Deep(str(folder), "", "", spec))
+    return Backbone(labels, spec, engine, base, "", Deep(str(folder), "", "", spec))
 
 
 def draw(world: World, seed: int) -> dict[str, NDArray[np.int64]]:
@@ -140,7 +139,7 @@ def measure(backbone: Backbone, world: World, seed: int) -> Found:
     codes = {
         label: encode(run_in_batches(backbone.engine, its)[0], backbone.base.step) for label, its in pixels.items()
     }
-    head = solve(backbone.base, backbone.prior, backbone.labels, codes).head
+    head = solve(backbone.base, backbone.labels, codes).head
     alone = _accuracies(world, backbone.engine, head)
     latents = {label: deep.latents(its) for label, its in pixels.items()}
     attempt = deepen(backbone, deep, latents, lambda *_: None)
@@ -148,7 +147,7 @@ def measure(backbone: Backbone, world: World, seed: int) -> Found:
         return Found((alone[0], alone[0]), (alone[1], alone[1]), False)
     engine, base = TunedEngine(deep, attempt.weights), attempt.base
     codes = {label: encode(engine.features(its), base.step) for label, its in latents.items()}
-    head = solve(base, make_prior(base), backbone.labels, codes, is_retrained=True).head
+    head = solve(base, backbone.labels, codes, is_retrained=True).head
     after = _accuracies(world, engine, head)
     return Found((alone[0], after[0]), (alone[1], after[1]), True)
 

@@ -81,7 +81,7 @@ def _head_row(backbone: Backbone, draws: list[Draw], shots: int, command: str) -
         its = draw.fit.pick(_first_of_each(draw.fit.targets, shots))
         codes = codes_of(backbone, _shown(backbone, its, "paper", draw.seed), plain)
         examples = {backbone.labels[c]: codes[its.targets == c] for c in range(len(backbone.labels))}
-        head = solve(backbone.base, backbone.prior, backbone.labels, examples).head
+        head = solve(backbone.base, backbone.labels, examples).head
         tested = _shown(backbone, draw.test, "paper", draw.seed + 1)
         on_paper.append(_percent(backbone, tested, draw.test.targets, plain, head))
         originals.append(_percent(backbone, _prepared(backbone, draw.test.pixels), draw.test.targets, plain, head))

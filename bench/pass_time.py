@@ -16,7 +16,6 @@ from edge.backbone import Backbone
 from edge.base import Base
 from edge.contract.spec import ModelSpec
 from edge.enough import enough_lines
-from edge.prior import make_prior
 from edge.recall import key_of, look_in_force, recall
 from edge.rows import NewExample
 from edge.store import open_store
@@ -31,7 +30,7 @@ def main(base_path: str, codes_path: str, label: str) -> None:
     size, classes = base.weights.shape
     labels = tuple(f"class {c}" for c in range(classes))
     spec = ModelSpec("cached", 1, 1, 1, size, classes)
-    backbone = Backbone(labels, spec, None, base, make_prior(base), "cached")  # type: ignore[arg-type]  # not run
+    backbone = Backbone(labels, spec, None, base, "cached")  # type: ignore[arg-type]  # not run
     taken = []
     for _ in range(_ROUNDS):
         with tempfile.TemporaryDirectory() as folder, open_store(str(Path(folder) / "learned.sqlite")) as store:

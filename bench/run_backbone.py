@@ -8,7 +8,6 @@ from edge.contract.errors import InputError
 from edge.contract.labels import parse_labels
 from edge.contract.spec import parse_spec_text
 from edge.engine import Engine
-from edge.prior import make_prior
 
 
 def open_run(run: Path) -> Backbone:
@@ -20,4 +19,4 @@ def open_run(run: Path) -> Backbone:
     labels = parse_labels((folder / "labels.txt").read_text("utf-8"))
     base = read_base(str(folder / "head.npz"), spec)
     engine = Engine(str(folder / "model.u8.onnx"))
-    return Backbone(labels, spec, engine, base, make_prior(base), backbone_key(str(run), base.step))
+    return Backbone(labels, spec, engine, base, backbone_key(str(run), base.step))

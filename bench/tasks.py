@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from bench.features import Features
 from edge.base import Base, Rows, make_base
-from edge.prior import Prior, make_prior
 
 _ROWS = 600  # of a class in each part: MNIST would take the slow peers hours
 _SAMPLED = 60  # training rows of a class that choose the same offset as all of them do
@@ -36,7 +35,6 @@ class Task:
     pool: Part  # of the new classes: examples are drawn from it
     test: Part  # of all classes; no choice touches it
     base: Base
-    prior: Prior
 
     @property
     def new(self) -> range:
@@ -65,7 +63,7 @@ def make_task(name: str, features: Features, known: list[str], new: list[str], s
     rows = (Rows(train.x, train.targets), Rows(choose.x, choose.targets), Rows(old.x, old.targets))
     base = make_base(rows[0], rows[1], rows[2], fitted.coef_.T, fitted.intercept_, seed)
     sample = Part(train.x[np.concatenate(sampled)], train.targets[np.concatenate(sampled)])
-    return Task(name, tuple(order), len(known), train, sample, choose, pool, test, base, make_prior(base))
+    return Task(name, tuple(order), len(known), train, sample, choose, pool, test, base)
 
 
 def draw(task: Task, shots: int, seed: int) -> Part:

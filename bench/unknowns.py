@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.tasks import Floats, Part, Task
 from edge.base import encode, evened_rows
 from edge.head import even, softmax
+from edge.ridge import leverage
 from edge.solve import solve
 from edge.unknown import unlikeness
 
@@ -37,7 +38,7 @@ def aurocs(task: Task) -> dict[str, float]:
 
 
 def tried(task: Task) -> dict[str, Callable[[Floats], Values]]:
-    known = solve(task.base, task.prior, task.labels[: task.known], {}).unlikeness
+    known = solve(task.base, task.labels[: task.known], {}).unlikeness
     weights, bias = task.base.weights, task.base.bias
 
     def logits(x: Floats) -> Values:
@@ -49,7 +50,7 @@ def tried(task: Task) -> dict[str, Callable[[Floats], Values]]:
         "max logit": lambda x: -logits(x).max(axis=1),
         "energy": lambda x: -np.log(np.exp(logits(x) - 50).sum(axis=1)),
         "leverage, evened": lambda x: _leverage(task, x),
-        "ridge's highest score, evened": lambda x: -_ones(even(x)).dot(task.prior.solution).max(axis=1),
+        "ridge's highest score, evened": lambda x: -_ones(even(x)).dot(task.base.solution).max(axis=1),
     }
     for name, prepared in (("", _same), (", L2", _unit), (", evened", even)):
         rows = Part(prepared(task.train.x), task.train.targets)
@@ -82,7 +83,7 @@ def _ones(x: Floats) -> Values:
 
 def _leverage(task: Task, x: Floats) -> Values:
     rows = evened_rows(encode(x, task.base.step), task.base.step)
-    return np.asarray(np.einsum("ij,ij->i", rows.dot(task.prior.inverse), rows))
+    return np.asarray(leverage(task.base.inverse, rows))
 
 
 def _moments(rows: Part) -> tuple[Values, Values, Values]:

@@ -97,7 +97,7 @@ def _halves(digits: Digits, writer: int, random: np.random.Generator) -> tuple[I
 def _taught(backbone: Backbone, digits: Digits, rows: Ints) -> Head:
     codes, targets = encode(digits.x[rows], backbone.base.step), digits.targets[rows]
     examples = {backbone.labels[target]: codes[targets == target] for target in np.unique(targets)}
-    return solve(backbone.base, backbone.prior, backbone.labels, examples).head
+    return solve(backbone.base, backbone.labels, examples).head
 
 
 def _right(head: Head, digits: Digits) -> NDArray[np.bool_]:

@@ -13,8 +13,8 @@ from edge.deep import Deep, TunedEngine, open_deep
 from edge.engine import Engine, run_in_batches
 from edge.head import even
 from edge.look import Look, apply_table
-from edge.prior import Prior, leverage, make_prior
 from edge.release import Release
+from edge.ridge import leverage
 
 
 class Backbone(NamedTuple):
@@ -22,7 +22,6 @@ class Backbone(NamedTuple):
     spec: ModelSpec
     engine: Engine
     base: Base
-    prior: Prior  # of the base
     key: str  # see backbone_key
     deep: Optional[Deep] = None  # what the deeper pass needs, if the release has it
 
@@ -33,7 +32,7 @@ def open_backbone(release: Release, threads: int = 1) -> Backbone:
     base = read_base(release.file("head.npz"), spec)
     key = backbone_key(release.backbone(), base.step)
     engine = Engine(release.file("model.u8.onnx"), threads)
-    return Backbone(release.labels, spec, engine, base, make_prior(base), key, open_deep(release, threads))
+    return Backbone(release.labels, spec, engine, base, key, open_deep(release, threads))
 
 
 def retrained(backbone: Backbone, key: str, weights: bytes, base: bytes) -> Backbone:
@@ -45,7 +44,7 @@ def retrained(backbone: Backbone, key: str, weights: bytes, base: bytes) -> Back
             "a deeper pass of {} weights".format(len(values)), "those of the release", "drop it with `forget --deeper`"
         )
     made = parse_base(io.BytesIO(base), "the deeper pass", backbone.spec)
-    return Backbone(backbone.labels, backbone.spec, TunedEngine(deep, values), made, make_prior(made), key, deep)
+    return Backbone(backbone.labels, backbone.spec, TunedEngine(deep, values), made, key, deep)
 
 
 def backbone_key(model_sha256: str, step: np.ndarray) -> str:
@@ -90,7 +89,7 @@ def strangeness(backbone: Backbone, features: np.ndarray) -> np.ndarray:
     It knows nothing of what was taught, so that what a picture is seen through never changes by a lesson.
     """
     rows = np.concatenate([even(features), np.ones((len(features), 1), np.float32)], axis=1)
-    return leverage(backbone.prior.inverse, rows) / np.median(backbone.prior.leverage)
+    return leverage(backbone.base.inverse, rows) / np.median(backbone.base.choose_leverage)
 
 
 def codes_of(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""head.npz: what the desktop hands to learning on the board: sums over its training features, two held-out samples.
+"""head.npz: what the desktop hands to learning on the board: a solved ridge regression, and two held-out samples.
 
-A row is x = [c, 1]: c the evened features as int8 codes (see `encode`), 1 the constant. Every class weighs 1 in `gram`,
-however many pictures it had, so that a class taught later with five pictures is its equal.
+A row is z = [e, 1]: e the evened features, kept as int8 codes (see `encode`), 1 the constant. Every class weighs 1 in
+the sums that were solved, however many pictures it had, so that one taught later with five pictures is its equal.
 """
 
 import io
@@ -14,12 +14,13 @@ from edge.contract.errors import FormatError, InputError
 from edge.contract.files import write_whole
 from edge.contract.spec import ModelSpec
 from edge.head import Head, even
-from edge.ridge import penalised
+from edge.ridge import invert, leverage
 
 SAMPLE_BYTES = 2 << 20  # of codes in each of the two samples
 SAMPLE_ROWS = 200  # a class
 _HEAD_ROOM = 1.5  # new things may excite a feature more than the training pictures did
 _RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the evened features' mean energy
+_BATCH = 256  # rows that are floats at once
 _QUIET = 0.1  # a feature quieter than this part of the loudest is coded as if it were this loud
 
 
@@ -36,12 +37,12 @@ class Base(NamedTuple):
     weights: np.ndarray  # (D, C) float32: the network's own classifier, logits = features @ weights + bias
     bias: np.ndarray  # (C,) float32
     step: np.ndarray  # (D,) float32 above 0: an evened feature is about its code times its step
-    gram: np.ndarray  # (D + 1, D + 1) float64: sum over the classes of the mean of x x^T
-    sums: np.ndarray  # (C, D + 1) float64: the mean of x of each class
-    penalty: np.ndarray  # () float64: what the ridge adds for every evened feature
-    choose_codes: np.ndarray  # (M, D) int8: not in gram; the board's choices rest on them
+    inverse: np.ndarray  # (D + 1, D + 1) float32: of the sum over classes of the mean of z z^T, with the penalty
+    solution: np.ndarray  # (D + 1, C) float64: the scores of a row z are z @ solution
+    choose_codes: np.ndarray  # (M, D) int8: not in the sums; the board's choices rest on them
     choose_targets: np.ndarray  # (M,) int64
-    report_codes: np.ndarray  # (R, D) int8: not in gram, and no choice touches them, so verdicts rest on them
+    choose_leverage: np.ndarray  # (M,) float32: z^T inverse z
+    report_codes: np.ndarray  # (R, D) int8: not in the sums, and no choice touches them, so verdicts rest on them
     report_targets: np.ndarray  # (R,) int64
     report_answers: np.ndarray  # (R,) int64: what the network's own classifier says of them
 
@@ -57,26 +58,25 @@ def make_base(train: Rows, choose: Rows, report: Rows, weights: np.ndarray, bias
     count = _checked_count(train, choose, report, classes)
     weights, bias = np.array(weights, np.float32), np.array(bias, np.float32)
     step = _steps(even(train.features))
-    codes = encode(train.features, step)
-    gram, sums = np.zeros((len(step) + 1, len(step) + 1)), np.zeros((classes, len(step) + 1))
-    for c, n in enumerate(count):
-        class_gram, class_sum = code_sums(codes[train.targets == c])
-        class_gram /= n
-        gram += class_gram
-        sums[c] = class_sum / n
+    gram, moments = _balanced_sums(encode(train.features, step), train.targets, count, step)
     most = min(SAMPLE_BYTES // len(step), SAMPLE_ROWS * classes)
     chosen = spread(choose.targets, classes, most, seed)
     reported = spread(report.targets, classes, most, seed)
-    choose_codes, choose_targets = encode(choose.features[chosen], step), np.asarray(choose.targets)[chosen]
+    choose_codes = encode(choose.features[chosen], step)
+    choose_targets = np.asarray(choose.targets)[chosen].astype(np.int64)
+    _add_best_penalty(gram, moments, choose_codes, choose_targets, step)
+    solution = np.linalg.solve(gram, moments)
+    invert(gram)
+    inverse = gram.astype(np.float32)
     return Base(
         weights=weights,
         bias=bias,
         step=step,
-        gram=gram,
-        sums=sums,
-        penalty=_best_penalty(gram, sums, step, Rows(evened_rows(choose_codes, step), choose_targets)),
+        inverse=inverse,
+        solution=solution,
         choose_codes=choose_codes,
-        choose_targets=choose_targets.astype(np.int64),
+        choose_targets=choose_targets,
+        choose_leverage=_leverage(inverse, choose_codes, step),
         report_codes=encode(report.features[reported], step),
         report_targets=np.asarray(report.targets)[reported].astype(np.int64),
         report_answers=(np.dot(report.features[reported], weights) + bias).argmax(axis=1).astype(np.int64),
@@ -100,18 +100,48 @@ def _checked_count(train: Rows, choose: Rows, report: Rows, classes: int) -> np.
     return count
 
 
-def _best_penalty(gram: np.ndarray, sums: np.ndarray, step: np.ndarray, choose: Rows) -> np.ndarray:
-    """The one that leaves the least squared error on the rows of `choose`, each class weighing the same."""
+def _balanced_sums(
+    codes: np.ndarray, targets: np.ndarray, count: np.ndarray, step: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Sums over the classes of the means of z z^T, (D + 1, D + 1), and the means of z, (D + 1, C), in float64."""
     to_features = scale(step)
-    gram, moments = scaled(gram, to_features), (sums * to_features).T
-    wanted = np.eye(len(sums))[choose.targets]
-    shares = 1.0 / np.bincount(choose.targets)[choose.targets]
-    penalties = np.array(_RIDGES) * np.diag(gram)[:-1].mean()
+    gram, moments = np.zeros((len(to_features), len(to_features))), np.zeros((len(to_features), len(count)))
+    for c, n in enumerate(count):
+        class_gram, class_sum = code_sums(codes[targets == c])
+        class_gram /= n
+        gram += class_gram
+        moments[:, c] = to_features * class_sum / n
+    gram *= to_features
+    gram *= to_features[:, np.newaxis]
+    return gram, moments
+
+
+def _add_best_penalty(
+    gram: np.ndarray, moments: np.ndarray, codes: np.ndarray, targets: np.ndarray, step: np.ndarray
+) -> None:
+    """Adds to `gram`, for every feature but the constant, what leaves the least squared error on the `choose` sample.
+
+    Each class weighs the same.
+    """
+    wanted, shares = np.eye(moments.shape[1])[targets], 1.0 / np.bincount(targets)[targets]
+    features = slice(0, -1, len(gram) + 1)  # their places on the diagonal, of the matrix as one row
+    energy = gram.flat[features].copy()
+    penalties = np.array(_RIDGES) * energy.mean()
     errors = []
     for penalty in penalties:
-        missed = wanted - np.dot(choose.features, np.linalg.solve(penalised(gram, penalty), moments))
+        gram.flat[features] = energy + penalty
+        missed = wanted - evened_product(codes, step, np.linalg.solve(gram, moments))
         errors.append(np.dot(shares, (missed**2).sum(axis=1)))
-    return penalties[int(np.argmin(errors))].reshape(())
+    gram.flat[features] = energy + penalties[int(np.argmin(errors))]
+
+
+def _leverage(inverse: np.ndarray, codes: np.ndarray, step: np.ndarray) -> np.ndarray:
+    return np.concatenate(
+        [
+            leverage(inverse, evened_rows(codes[i : i + _BATCH], step).astype(np.float32))
+            for i in range(0, len(codes), _BATCH)
+        ]
+    )
 
 
 def base_head(base: Base, labels: Tuple[str, ...]) -> Head:
@@ -138,16 +168,15 @@ def evened_rows(codes: np.ndarray, step: np.ndarray) -> np.ndarray:
     return with_one(codes) * scale(step)
 
 
+def evened_product(codes: np.ndarray, step: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """evened_rows(codes, step) @ matrix, (N, K) float64, N above 0, with few of the rows in memory at a time."""
+    weights = matrix * scale(step)[:, np.newaxis]
+    return np.concatenate([np.dot(with_one(codes[i : i + _BATCH]), weights) for i in range(0, len(codes), _BATCH)])
+
+
 def scale(step: np.ndarray) -> np.ndarray:
-    """(D + 1,) float64: what takes a row x = [c, 1] to evened features."""
+    """(D + 1,) float64: what takes a row of codes x = [c, 1] to z."""
     return np.append(step.astype(np.float64), 1.0)
-
-
-def scaled(gram: np.ndarray, to_features: np.ndarray) -> np.ndarray:
-    """gram (D + 1, D + 1) over evened features, with no second matrix of its size on the way."""
-    found = gram * to_features
-    found *= to_features[:, np.newaxis]
-    return found
 
 
 def with_one(codes: np.ndarray) -> np.ndarray:
@@ -213,11 +242,11 @@ def _check(path: str, base: Base, features: int, classes: int) -> None:
         "weights": (np.float32, (features, classes)),
         "bias": (np.float32, (classes,)),
         "step": (np.float32, (features,)),
-        "gram": (np.float64, (features + 1, features + 1)),
-        "sums": (np.float64, (classes, features + 1)),
-        "penalty": (np.float64, ()),
+        "inverse": (np.float32, (features + 1, features + 1)),
+        "solution": (np.float64, (features + 1, classes)),
         "choose_codes": (np.int8, (chosen, features)),
         "choose_targets": (np.int64, (chosen,)),
+        "choose_leverage": (np.float32, (chosen,)),
         "report_codes": (np.int8, (reported, features)),
         "report_targets": (np.int64, (reported,)),
         "report_answers": (np.int64, (reported,)),
@@ -230,8 +259,8 @@ def _check(path: str, base: Base, features: int, classes: int) -> None:
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise _bad(path, "{} holds a number that is not finite".format(name), "finite numbers")
-    if base.step.min() <= 0 or base.penalty <= 0:
-        raise _bad(path, "a step or the penalty is not above 0", "positive ones")
+    if base.step.min() <= 0 or base.inverse.diagonal().min() <= 0:
+        raise _bad(path, "a step or a variance is not above 0", "positive ones")
     for name in ("choose_targets", "report_targets", "report_answers"):
         targets = getattr(base, name)
         if len(targets) == 0 or targets.min() < 0 or targets.max() >= classes:

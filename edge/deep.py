@@ -18,7 +18,7 @@ from edge.engine import open_session
 from edge.release import Release
 
 BODY, TAIL, STEP, REPLAY = FILES = ("deep/body.onnx", "deep/tail.onnx", "deep/step.onnx", "deep/replay.npz")
-_BATCH_PIXELS = 1 << 18  # of pictures at once in the body, as edge.engine has it
+_BATCH_PIXELS = 1 << 16  # of pictures at once in the body, as edge.engine has it
 _BATCH_BYTES = 1 << 16  # of latents at once in the tail, whose own tensors are some times as large
 
 
@@ -88,7 +88,7 @@ class Deep:
 
     def open(self, name: str) -> Any:
         """An onnxruntime session of one of the files. Raises FormatError."""
-        return open_session("{}/{}".format(self._folder, name), self._threads)
+        return open_session("{}/{}".format(self._folder, name), self._threads, arena=False)
 
     def _opened_tail(self) -> Any:
         if self._tail is None:

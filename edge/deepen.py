@@ -19,7 +19,6 @@ from edge.contract.errors import GateError, InputError
 from edge.deep import STEP, Deep, Replay
 from edge.head import scores, softmax
 from edge.judge import mean_of_classes
-from edge.prior import make_prior
 from edge.solve import Solved, solve
 
 STEPS = 50
@@ -167,9 +166,7 @@ def _taught(backbone: Backbone, deep: Deep, network: _Network, latents: Dict[str
     """The head that the examples give over the network's features."""
     base = network.base
     codes = {label: encode(deep.answers(network.weights, rows)[0], base.step) for label, rows in latents.items()}
-    is_retrained = base is not backbone.base
-    prior = make_prior(base) if is_retrained else backbone.prior
-    return solve(base, prior, backbone.labels, codes, is_retrained)
+    return solve(base, backbone.labels, codes, is_retrained=base is not backbone.base)
 
 
 def _right(deep: Deep, network: _Network, solved: Solved, left: Dict[str, np.ndarray]) -> Dict[str, List[bool]]:

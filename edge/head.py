@@ -22,9 +22,11 @@ def even(features: np.ndarray) -> np.ndarray:
     (2021, arXiv 2006.03806), whose length 1 is also what makes distances tell the unknown (Mueller and Hein 2025,
     Mahalanobis++, arXiv 2505.18032).
     """
-    roots = np.sign(features) * np.sqrt(np.abs(features))
-    lengths = np.sqrt(np.abs(features).sum(axis=1, keepdims=True))
-    return roots / np.maximum(lengths, np.finfo(np.float32).tiny)
+    magnitudes = np.abs(features)
+    lengths = np.sqrt(magnitudes.sum(axis=1, keepdims=True))
+    roots = np.copysign(np.sqrt(magnitudes, out=magnitudes), features, out=magnitudes)
+    roots /= np.maximum(lengths, np.finfo(np.float32).tiny)
+    return roots
 
 
 def scores(head: Head, features: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def recall(backbone: Backbone, store: Store) -> Recalled:
         _follow(network, store, latent_key(backbone, look), key, passed)
     started = time.perf_counter()
     taught = store.taught(key, backbone.spec.features)
-    solved = solve(network.base, network.prior, network.labels, taught, is_retrained=passed is not None)
+    solved = solve(network.base, network.labels, taught, is_retrained=passed is not None)
     return Recalled(network, passed, key, look, *solved, solve_ms=(time.perf_counter() - started) * 1e3)
 
 

@@ -1,6 +1,6 @@
 """Ridge regression: few examples added to what was solved before, and what each would have scored had it not been.
 
-Rows are z = [features, 1]; everything is float64. With few examples nothing of the size of the features is solved again
+Rows are z = [features, 1]; sums are float64. With few examples nothing of the size of the features is solved again
 (Woodbury). The leave-one-out identity is Allen's PRESS (1974): y - (y - s) / (1 - h), exact for weighted rows when
 h = weight * z^T inverse z.
 """
@@ -8,6 +8,8 @@ h = weight * z^T inverse z.
 from typing import NamedTuple
 
 import numpy as np
+
+_BLOCK = 128  # rows of a matrix that are worked on at once
 
 
 class Known(NamedTuple):
@@ -29,21 +31,37 @@ class Fit(NamedTuple):
     middle: np.ndarray  # (N, N): the inverse with the examples is inverse - spread @ middle @ spread^T
 
 
-def regularised_inverse(gram: np.ndarray, penalty: float) -> np.ndarray:
-    """The inverse of `gram` (D + 1, D + 1), penalised."""
-    return np.linalg.inv(penalised(gram, penalty))
+def invert(gram: np.ndarray) -> None:
+    """Puts the inverse of `gram` (n, n), symmetric and positive definite, in its place.
+
+    By blocks (Schur complement), since a board has no room for the four matrices of this size that numpy would take.
+    """
+    half = len(gram) // 2
+    if len(gram) <= _BLOCK:
+        gram[...] = np.linalg.inv(gram)
+        return
+    first, corner, last = gram[:half, :half], gram[:half, half:], gram[half:, half:]
+    invert(first)
+    passed = np.dot(first, corner)
+    last -= np.dot(corner.T, passed)
+    invert(last)
+    corner[...] = -np.dot(passed, last)
+    first -= np.dot(corner, passed.T)
+    gram[half:, :half] = corner.T
 
 
-def penalised(gram: np.ndarray, penalty: float) -> np.ndarray:
-    """`gram` (D + 1, D + 1) with `penalty` added for every feature; the constant stays free."""
-    found = gram.copy()
-    found.flat[: -1 : len(gram) + 1] += penalty
-    return found
+def leverage(inverse: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """rows: (N, D + 1). Returns (N,): z^T inverse z, how far a row is from what the gram was made of."""
+    return np.einsum("ij,ij->i", np.dot(rows, inverse), rows)
 
 
 def known(inverse: np.ndarray, solution: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> Known:
-    """inverse: (D + 1, D + 1), of a penalised gram; solution: (D + 1, C); rows: (N, D + 1), wanted: (N, C)."""
-    spread = np.dot(inverse, rows.T)
+    """inverse: (D + 1, D + 1), of a penalised gram; solution: (D + 1, C); rows: (N, D + 1), wanted: (N, C).
+
+    The inverse may be float32. A block of it at a time becomes float64.
+    """
+    blocks = range(0, len(inverse), _BLOCK)
+    spread = np.concatenate([np.dot(inverse[i : i + _BLOCK].astype(np.float64), rows.T) for i in blocks])
     return Known(solution, rows, wanted, spread, np.dot(rows, spread))
 
 

@@ -7,11 +7,10 @@ from typing import Dict, NamedTuple, Tuple
 
 import numpy as np
 
-from edge.base import Base, base_head, evened_rows
+from edge.base import Base, base_head, evened_product, evened_rows
 from edge.enough import Enough, assess
 from edge.head import Head
 from edge.judge import Rows, best_offset, best_temperature, judge, mean_of_classes
-from edge.prior import Prior
 from edge.ridge import Fit, Known, known, learn, leave_one_out, leave_one_out_of_class
 from edge.unknown import Unlikeness, make_unlikeness
 
@@ -43,8 +42,7 @@ class _Lesson(NamedTuple):
     own: int
     taught: Known  # the examples
     targets: np.ndarray  # (n,) of the examples
-    sample: np.ndarray  # (M, D + 1): the `choose` rows
-    rows: Rows  # of `sample`, then of the examples
+    rows: Rows  # of the `choose` sample, then of the examples
 
 
 class _Candidate(NamedTuple):
@@ -55,7 +53,6 @@ class _Candidate(NamedTuple):
 
 def solve(
     base: Base,
-    prior: Prior,
     labels: Tuple[str, ...],
     examples: Dict[str, np.ndarray],
     is_retrained: bool = False,
@@ -66,60 +63,59 @@ def solve(
     is_retrained: the features were trained on the examples.
     Without examples it is the release's own head. The same examples give the same bits on the same machine.
     """
-    lesson = _lesson(base, prior, labels, {label: codes for label, codes in examples.items() if len(codes)})
+    lesson = _lesson(base, labels, {label: codes for label, codes in examples.items() if len(codes)})
     before = float(mean_of_classes(base.report_answers == base.report_targets, base.report_targets))
     if not len(lesson.targets):
         fit = learn(lesson.taught, np.empty(0))
-        unlikeness = make_unlikeness(prior, lesson.taught, fit, fit.solution, lesson.sample)
+        unlikeness = make_unlikeness(base, lesson.taught, fit, fit.solution)
         enough = assess(labels, labels, lesson.targets, lesson.targets)
         return Solved(base_head(base, labels), unlikeness, Verdict(before, before, 0.0, 0.0, enough))
-    chosen, offset = _choose(lesson, is_retrained)
+    chosen, offset = _choose(base, lesson, is_retrained)
     shift = np.where(np.arange(len(lesson.labels)) < lesson.own, 0.0, offset)
     scores, solution = chosen.scores + shift, chosen.fit.solution.copy()
     solution[-1] += shift
     temperature = best_temperature(scores, lesson.rows.targets)
     head = Head(solution[:-1].astype(np.float32), solution[-1].astype(np.float32), lesson.labels, temperature, True)
-    reported = np.dot(evened_rows(base.report_codes, base.step), solution).argmax(axis=1)
+    reported = evened_product(base.report_codes, base.step, solution).argmax(axis=1)
     after = float(mean_of_classes(reported == base.report_targets, base.report_targets))
     enough = assess(labels, lesson.labels, lesson.targets, scores[lesson.rows.sampled :].argmax(axis=1))
     return Solved(
         head,
-        make_unlikeness(prior, lesson.taught, chosen.fit, solution, lesson.sample),
+        make_unlikeness(base, lesson.taught, chosen.fit, solution),
         Verdict(before, after, chosen.old_weight, offset, enough),
     )
 
 
-def _lesson(base: Base, prior: Prior, labels: Tuple[str, ...], examples: Dict[str, np.ndarray]) -> _Lesson:
+def _lesson(base: Base, labels: Tuple[str, ...], examples: Dict[str, np.ndarray]) -> _Lesson:
     all_labels = labels + tuple(sorted(set(examples) - set(labels)))
     columns = {label: column for column, label in enumerate(all_labels)}
     codes = [base.choose_codes[:0]] + [examples[label][np.lexsort(examples[label].T)] for label in sorted(examples)]
     targets = np.array([columns[label] for label in sorted(examples) for _ in examples[label]], np.int64)
     rows = evened_rows(np.concatenate(codes), base.step)
-    solution = np.zeros((len(prior.solution), len(all_labels)))
-    solution[:, : len(labels)] = prior.solution
+    solution = np.zeros((len(base.solution), len(all_labels)))
+    solution[:, : len(labels)] = base.solution
     return _Lesson(
         all_labels,
         len(labels),
-        known(prior.inverse, solution, rows, np.eye(len(all_labels))[targets]),
+        known(base.inverse, solution, rows, np.eye(len(all_labels))[targets]),
         targets,
-        evened_rows(base.choose_codes, base.step),
         Rows(np.concatenate([base.choose_targets, targets]), len(base.choose_targets), len(labels)),
     )
 
 
-def _choose(lesson: _Lesson, is_retrained: bool) -> Tuple[_Candidate, float]:
+def _choose(base: Base, lesson: _Lesson, is_retrained: bool) -> Tuple[_Candidate, float]:
     """The weights and offset that serve known and taught classes best, within what they may cost the known ones."""
     is_new = lesson.targets >= lesson.own
     # Beside new classes, lighter corrections leave these their room; alone, the heaviest serve best
     old_weights = (0.0,) if is_new.all() else _OLD_WEIGHTS if is_new.any() else _OLD_WEIGHTS[-1:]
     offsets = _OFFSETS.clip(min=_SEEN if is_retrained else _OFFSETS[0]) if is_new.any() else np.zeros(1)
-    candidates = [_candidate(lesson, old_weight) for old_weight in old_weights]
+    candidates = [_candidate(base, lesson, old_weight) for old_weight in old_weights]
     judgements = [judge(candidate.scores, lesson.rows, offsets) for candidate in candidates]
     best, at = best_offset(judgements, int(np.bincount(lesson.targets).max()))
     return candidates[best], float(offsets[at])
 
 
-def _candidate(lesson: _Lesson, old_weight: float) -> _Candidate:
+def _candidate(base: Base, lesson: _Lesson, old_weight: float) -> _Candidate:
     counts = np.bincount(lesson.targets, minlength=len(lesson.labels))
     is_new = lesson.targets >= lesson.own
     weights = np.where(is_new, 1.0 / counts[lesson.targets], old_weight)
@@ -132,5 +128,5 @@ def _candidate(lesson: _Lesson, old_weight: float) -> _Candidate:
             left_out[its] = leave_one_out(scores, kernel, wanted[its], weights[its])
         else:
             left_out[its] = leave_one_out_of_class(scores, kernel, wanted[its])
-    sampled = np.dot(lesson.sample, fit.solution)
+    sampled = evened_product(base.choose_codes, base.step, fit.solution)
     return _Candidate(old_weight, fit, np.concatenate([sampled, left_out]))

@@ -10,8 +10,8 @@ from typing import NamedTuple, Tuple
 
 import numpy as np
 
-from edge.prior import Prior, leverage
-from edge.ridge import Fit, Known
+from edge.base import Base, evened_product
+from edge.ridge import Fit, Known, leverage
 
 FALSE_ALARMS = 0.05  # of pictures of known classes, unless another share is asked for
 
@@ -19,7 +19,7 @@ FALSE_ALARMS = 0.05  # of pictures of known classes, unless another share is ask
 class Unlikeness(NamedTuple):
     """After n examples. Made anew by every pass, since a class that was taught is unknown no longer."""
 
-    inverse: np.ndarray  # (D + 1, D + 1) float32, of the prior: read for every frame
+    inverse: np.ndarray  # (D + 1, D + 1) float32, of the base: read for every frame
     spread: np.ndarray  # (D + 1, n) of the examples
     middle: np.ndarray  # (n, n)
     solution: np.ndarray  # (D + 1, C), offsets included
@@ -28,12 +28,11 @@ class Unlikeness(NamedTuple):
     ordinary: np.ndarray  # (M,) sorted: the unlikeness of the `choose` sample
 
 
-def make_unlikeness(prior: Prior, taught: Known, fit: Fit, solution: np.ndarray, sample: np.ndarray) -> Unlikeness:
-    """solution: (D + 1, C) of `fit` with the offsets; sample: (M, D + 1), the rows of `choose`."""
-    far = np.sqrt(_left(prior.leverage, np.dot(sample, taught.spread), fit.middle))
-    sure = np.dot(sample, solution).max(axis=1)
-    inverse = prior.inverse.astype(np.float32)
-    found = Unlikeness(inverse, taught.spread, fit.middle, solution, _spread(far), _spread(sure), np.empty(0))
+def make_unlikeness(base: Base, taught: Known, fit: Fit, solution: np.ndarray) -> Unlikeness:
+    """solution: (D + 1, C) of `fit` with the offsets."""
+    far = np.sqrt(_left(base.choose_leverage, evened_product(base.choose_codes, base.step, taught.spread), fit.middle))
+    sure = evened_product(base.choose_codes, base.step, solution).max(axis=1)
+    found = Unlikeness(base.inverse, taught.spread, fit.middle, solution, _spread(far), _spread(sure), np.empty(0))
     return found._replace(ordinary=np.sort(_sum(found, far, sure)))
 
 

@@ -3,26 +3,21 @@
 The same report and answers give the same bytes, so that `edgewise verify` can make the page again.
 """
 
-import base64
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
-from string import Template
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.contract.spec import FORMS
 from quantize.charts import WIDTH, Bar, bar_chart
 from quantize.integers import Float32, IntegerConv, Integers
+from train.page import note, page, pictures, section, table, verdict
 
 PAGE = "report.html"
-_TEMPLATE = Path(__file__).with_name("report_page.html")
-_MOST_PICTURES, _THUMBNAIL = 24, 64
+_MOST_PICTURES = 24
 _MOST_CLASSES, _MOST_PAIRS = 30, 20
 _CODE_BINS = 32
 _HALF = WIDTH // 2  # of a chart that stands beside another
@@ -53,17 +48,17 @@ def render_report(
     report = json.loads(json.dumps(report))  # as whoever reads the file has it: the same page again
     sections = [
         _verdict(report),
-        _section("Accuracy", _accuracy(report)),
-        _section("Error of each layer", _layer_errors(report)),
-        _section("Scales and weights", _scales(report, integers)),
+        section("Accuracy", _accuracy(report)),
+        section("Error of each layer", _layer_errors(report)),
+        section("Scales and weights", _scales(report, integers)),
     ]
     if targets is not None:
-        sections.append(_section("What is taken for what", _confusion(labels, targets, logits["u8"].argmax(1))))
-    sections.append(_section("Where FP32 and INT8 disagree", _disagreements(labels, targets, logits, pixels)))
-    sections.append(_section("How it was made", _made(report)))
-    sections.append(_section("Files", _files(report)))
+        sections.append(section("What is taken for what", _confusion(labels, targets, logits["u8"].argmax(1))))
+    sections.append(section("Where FP32 and INT8 disagree", _disagreements(labels, targets, logits, pixels)))
+    sections.append(section("How it was made", _made(report)))
+    sections.append(section("Files", _files(report)))
     title = "INT8 certificate" + (f" of {report['network']}" if "network" in report else "")
-    return Template(_TEMPLATE.read_text("utf-8")).substitute(title=escape(title), body="\n".join(sections))
+    return page(title, sections)
 
 
 def _verdict(report: Mapping[str, Any]) -> str:
@@ -77,7 +72,7 @@ def _verdict(report: Mapping[str, Any]) -> str:
     left = layers["left_in_float"]
     fused = f"{layers['fused']} of {sum(layers['planned'].values())} planned layers run in integers"
     good = report["exact"]["u8"] and not left
-    return f'<p class="verdict{"" if good else " bad"}">{escape(exact)}. {escape(fused)}.</p>'
+    return verdict(f"{exact}. {fused}.", good)
 
 
 def _accuracy(report: Mapping[str, Any]) -> str:
@@ -90,7 +85,7 @@ def _accuracy(report: Mapping[str, Any]) -> str:
         rows.append(cells + [("number", _interval(found)) for found in agreements])
     heads = ["form", "for", "accuracy", "agrees with QAT", "agrees with FP32"]
     caption = f"{report['test_count']} test pictures. Agreement: the same first answer, with Wilson's 95 % interval."
-    return _table(heads[: len(rows[0])] if rows else heads, rows, caption)
+    return table(heads[: len(rows[0])] if rows else heads, rows, caption)
 
 
 def _interval(found: Mapping[str, float] | None) -> str:
@@ -100,7 +95,7 @@ def _interval(found: Mapping[str, float] | None) -> str:
 def _layer_errors(report: Mapping[str, Any]) -> str:
     layers = report.get("layers", [])
     if not layers:
-        return _note("No layer was measured against the FP32 network.")
+        return note("No layer was measured against the FP32 network.")
     worst = min(layers, key=lambda layer: layer["sqnr_db"])
     bars = [
         Bar(layer["name"], layer["sqnr_db"], f"{layer['name']} ({layer['kind']}): {layer['sqnr_db']:.2f} dB")
@@ -112,9 +107,9 @@ def _layer_errors(report: Mapping[str, Any]) -> str:
         [("", layer["name"]), ("", layer["kind"]), ("number", f"{layer['sqnr_db']:.2f}")]
         for layer in sorted(layers, key=lambda layer: float(layer["sqnr_db"]))
     ]
-    table = _table(["layer", "kind", "dB"], rows, "Worst first.")
+    all_layers = table(["layer", "kind", "dB"], rows, "Worst first.")
     chart = bar_chart(bars, summary, "dB", marked=worst["name"])
-    return f"{_note(text)}{chart}<details><summary>All layers as a table</summary>{table}</details>"
+    return f"{note(text)}{chart}<details><summary>All layers as a table</summary>{all_layers}</details>"
 
 
 def _scales(report: Mapping[str, Any], integers: Integers) -> str:
@@ -176,8 +171,8 @@ def _confused_pairs(labels: Sequence[str], counts: NDArray[np.int64]) -> str:
         if wrong[i, j]
     ]
     if not rows:
-        return _note("Every test picture is read right.")
-    return _table(["is", "taken for", "pictures", "of"], rows, f"The {len(rows)} most confused pairs.")
+        return note("Every test picture is read right.")
+    return table(["is", "taken for", "pictures", "of"], rows, f"The {len(rows)} most confused pairs.")
 
 
 def _disagreements(
@@ -189,7 +184,7 @@ def _disagreements(
     first, second = logits["fp32"], logits["u8"]
     different = np.flatnonzero(first.argmax(1) != second.argmax(1))
     if not different.size:
-        return _note(f"Nowhere: both give the same answer on all {len(pixels)} test pictures.")
+        return note(f"Nowhere: both give the same answer on all {len(pixels)} test pictures.")
     margins = _margins(first)
     shown = different[np.argsort(-margins[different], kind="stable")][:_MOST_PICTURES]
     items = []
@@ -197,35 +192,18 @@ def _disagreements(
         answers = f"FP32 {labels[first[i].argmax()]}, INT8 {labels[second[i].argmax()]}"
         truth = f"is {labels[targets[i]]}" if targets is not None else "not labelled"
         text = f"FP32's margin {margins[i]:.2f}, INT8's {_margins(second[i : i + 1])[0]:.2f}"
-        picture = f'<img src="{_thumbnail(pixels[i])}" alt="test picture {i}">'
-        items.append(f"<li>{picture}{escape(answers)}<br>{escape(truth)}<br>{escape(text)}</li>")
-    note = (
+        items.append((pixels[i], f"test picture {i}", (answers, truth, text)))
+    told = (
         f"{len(different)} of {len(pixels)} test pictures; {len(shown)} are shown, those where FP32 was surest first. "
         "A margin is the distance of the two highest logits."
     )
-    return _note(note) + f'<ul class="pictures">{"".join(items)}</ul>'
+    return note(told) + pictures(items)
 
 
 def _margins(logits: Float32) -> Float32:
     """(N,) from logits (N, classes)."""
     best: Float32 = np.sort(logits, axis=1)[:, -2:]
     return best[:, 1] - best[:, 0]
-
-
-def _thumbnail(pixels: NDArray[np.uint8]) -> str:
-    """A BMP as a data URI: no compression, so the same bytes with every library. pixels: (H, W, C), grey or BGR."""
-    size = max(pixels.shape[:2])
-    if size > _THUMBNAIL:
-        shape = (pixels.shape[1] * _THUMBNAIL // size, pixels.shape[0] * _THUMBNAIL // size)
-        small = cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA).reshape(shape[1], shape[0], -1)
-        pixels = np.asarray(small, np.uint8)
-    height, width, channels = pixels.shape
-    bgr = np.repeat(pixels, 3, 2) if channels == 1 else pixels
-    rows = np.zeros((height, (3 * width + 3) // 4 * 4), np.uint8)
-    rows[:, : 3 * width] = bgr[::-1].reshape(height, -1)
-    head = struct.pack("<2sIHHI", b"BM", 54 + rows.size, 0, 0, 54)
-    head += struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, rows.size, 2835, 2835, 0, 0)
-    return "data:image/bmp;base64," + base64.b64encode(head + rows.tobytes()).decode("ascii")
 
 
 def _made(report: Mapping[str, Any]) -> str:
@@ -244,7 +222,7 @@ def _value(value: Any) -> str:
     if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
         heads = list(dict.fromkeys(key for row in value for key in row))
         cells = [[("", "" if key not in row else _text(row[key])) for key in heads] for row in value]
-        return _table(heads, cells, "")
+        return table(heads, cells, "")
     return escape(_text(value))
 
 
@@ -254,23 +232,4 @@ def _text(value: Any) -> str:
 
 def _files(report: Mapping[str, Any]) -> str:
     rows = [[("", name), ("file", digest)] for name, digest in report.get("files", {}).items() if name != PAGE]
-    return _table(["file", "sha256"], rows, "`edgewise verify` makes every figure of this page again from these.")
-
-
-def _section(name: str, content: str) -> str:
-    return f"<section><h2>{name}</h2>{content}</section>"
-
-
-def _note(text: str) -> str:
-    return f'<p class="note">{escape(text)}</p>'
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[tuple[str, str]]], caption: str) -> str:
-    """Each cell: its class and its text."""
-    kinds = [kind for kind, _ in rows[0]] if rows else [""] * len(heads)
-    head = "".join(
-        f'<th scope="col" class="{kind}">{escape(name)}</th>' for name, kind in zip(heads, kinds, strict=True)
-    )
-    body = "".join("<tr>" + "".join(f'<td class="{k}">{escape(t)}</td>' for k, t in row) + "</tr>" for row in rows)
-    named = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="wide"><table>{named}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return table(["file", "sha256"], rows, "`edgewise verify` makes every figure of this page again from these.")

@@ -13,7 +13,6 @@ from edge.backbone import Backbone
 from edge.base import Rows, make_base
 from edge.contract.errors import UsageError
 from edge.contract.spec import ModelSpec
-from edge.prior import make_prior
 
 SIZE = 8
 
@@ -62,7 +61,7 @@ def _backbone(digits: Digits) -> Backbone:
     rows = Rows(digits.x, digits.targets)
     base = make_base(rows, rows, rows, means.T, -(means**2).sum(axis=1) / 2, 0)
     spec = ModelSpec("clouds", 1, 1, 1, SIZE, 10)
-    return Backbone(tuple("0123456789"), spec, None, base, make_prior(base), "key")  # type: ignore[arg-type]  # not run
+    return Backbone(tuple("0123456789"), spec, None, base, "key")  # type: ignore[arg-type]  # not run
 
 
 def test_both_halves_of_a_writer_have_every_class_and_no_digit_twice() -> None:

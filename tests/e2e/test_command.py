@@ -154,4 +154,4 @@ def test_the_wheel_holds_the_rooms_and_the_command_and_nothing_else(tmp_path: Pa
     assert {n.split("/")[0] for n in names if ".dist-info" not in n} == {
         "bench", "edge", "train", "quantize", "deploy", "edgewise.py",
     }  # fmt: skip
-    assert {"train/recipes/default.yaml", "quantize/recipes/photos.yaml", "quantize/report_page.html"} <= set(names)
+    assert {"train/recipes/default.yaml", "quantize/recipes/photos.yaml", "train/page.html"} <= set(names)

@@ -12,7 +12,6 @@ from edge.base import Rows, make_base
 from edge.contract.spec import ModelSpec
 from edge.deep import Deep
 from edge.engine import Engine, run_in_batches
-from edge.prior import make_prior
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files", "deep_world")
 KNOWN = ("a", "b", "c", "d", "e", "f")
@@ -51,7 +50,7 @@ def make_deep_base():
 def make_deep_backbone(folder=FOLDER):
     base = make_deep_base() if os.path.exists(os.path.join(folder, "classifier.npz")) else None
     engine = Engine(os.path.join(folder, "model.u8.onnx"))
-    return Backbone(KNOWN, SPEC, engine, base, make_prior(base), "c" * 64, Deep(folder, "d" * 64, "e" * 64, SPEC))
+    return Backbone(KNOWN, SPEC, engine, base, "c" * 64, Deep(folder, "d" * 64, "e" * 64, SPEC))
 
 
 def taught_latents(backbone):

@@ -6,7 +6,6 @@ import numpy as np
 from edge.backbone import Backbone
 from edge.base import Rows, make_base
 from edge.contract.spec import ModelSpec
-from edge.prior import make_prior
 
 SIDE, FEATURES = 20, 64
 LETTERS = "ACHLTXZ"  # the last one is for teaching
@@ -71,4 +70,4 @@ def make_glyph_base():
 
 def make_glyph_backbone(key="first"):
     base = make_glyph_base()
-    return Backbone(KNOWN, SPEC, RandomFeatures(), base, make_prior(base), key)
+    return Backbone(KNOWN, SPEC, RandomFeatures(), base, key)

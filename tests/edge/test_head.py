@@ -11,16 +11,16 @@ from edge.base import (
     base_head,
     code_sums,
     encode,
+    evened_product,
     evened_rows,
     make_base,
     read_base,
-    scale,
     write_base,
 )
 from edge.contract.errors import FormatError, InputError
 from edge.contract.spec import ModelSpec
 from edge.head import Head, even, probabilities, scores
-from edge.ridge import regularised_inverse
+from edge.ridge import invert, leverage
 
 SPEC = ModelSpec("test", 8, 8, 1, 5, 3)
 
@@ -61,8 +61,41 @@ def test_every_class_weighs_one_in_the_sums_however_many_pictures_it_had():
     features, _ = _features(90, 0)
     targets = np.repeat([0, 1, 2], [80, 7, 3])
     base = _made(Rows(features, targets))
-    assert base.gram[-1, -1] == pytest.approx(3)
-    assert np.allclose(base.sums[:, -1], 1)
+    assert np.linalg.inv(base.inverse.astype(np.float64))[-1, -1] == pytest.approx(3, rel=1e-3)
+
+
+def test_the_solution_and_the_inverse_are_of_the_penalty_that_leaves_the_least_error_on_the_chosen_sample():
+    parts = [Rows(*_features(count, seed)) for count, seed in ((90, 0), (30, 1), (40, 4))]
+    base = _made(*parts)
+    rows, wanted = evened_rows(encode(parts[0].features, base.step), base.step), np.eye(3)[parts[0].targets]
+    gram, moments = np.dot(rows.T, rows) / 30, np.dot(rows.T, wanted) / 30
+    energy = np.diag(gram)[:-1].mean()
+    chosen = evened_rows(base.choose_codes, base.step), np.eye(3)[base.choose_targets]
+    tried = []
+    for ridge in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0):
+        system = gram + ridge * energy * np.diag([1] * 5 + [0])
+        solution = np.linalg.solve(system, moments)
+        tried.append((((chosen[1] - np.dot(chosen[0], solution)) ** 2).sum(), solution, np.linalg.inv(system)))
+    _, solution, inverse = min(tried, key=lambda each: each[0])
+    assert np.allclose(base.solution, solution, rtol=1e-6)
+    assert np.allclose(base.inverse, inverse, rtol=1e-4)
+    assert np.allclose(base.choose_leverage, leverage(inverse, chosen[0]), rtol=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 700), st.integers(0, 1000))
+def test_a_matrix_is_inverted_in_its_own_place(size, seed):
+    rows = np.random.RandomState(seed).randn(size + 5, size)
+    gram = np.dot(rows.T, rows) + np.eye(size)
+    found = gram.copy()
+    invert(found)
+    assert np.allclose(np.dot(found, gram), np.eye(size), atol=1e-6)
+
+
+def test_a_product_with_evened_rows_needs_no_matrix_of_them():
+    codes = np.random.RandomState(0).randint(-127, 128, (700, 5)).astype(np.int8)
+    step, matrix = np.random.RandomState(1).rand(5).astype(np.float32), np.random.RandomState(2).randn(6, 3)
+    assert np.allclose(evened_product(codes, step, matrix), np.dot(evened_rows(codes, step), matrix))
 
 
 def test_a_feature_that_never_fires_in_training_has_a_step_above_zero():
@@ -92,20 +125,6 @@ def test_the_base_says_what_the_networks_own_classifier_answers_to_the_report_sa
     features, _ = _features(40, 4)
     expected = scores(base_head(base, ("a", "b", "c")), features).argmax(axis=1)
     assert (base.report_answers == expected).all()
-
-
-def test_the_penalty_leaves_the_least_error_on_the_chosen_sample():
-    base = _base()
-    to_features = scale(base.step)
-    gram, moments = base.gram * np.outer(to_features, to_features), (base.sums * to_features).T
-    rows, wanted = evened_rows(base.choose_codes, base.step), np.eye(3)[base.choose_targets]
-
-    def error(penalty):
-        missed = wanted - np.dot(rows, np.dot(regularised_inverse(gram, penalty), moments))
-        return np.mean([(missed[base.choose_targets == c] ** 2).sum(axis=1).mean() for c in range(3)])
-
-    energy = np.diag(gram)[:-1].mean()
-    assert all(error(float(base.penalty)) <= error(ridge * energy) + 1e-9 for ridge in (0.001, 0.03, 1.0))
 
 
 def test_evened_features_have_length_one_and_keep_signs_and_order():
@@ -162,13 +181,17 @@ def test_a_head_of_another_model_is_refused(tmp_path):
     "change",
     [
         {"step": np.zeros(5, np.float32)},
-        {"penalty": np.zeros((), np.float64)},
+        {"inverse": -np.eye(6, dtype=np.float32)},
         {"bias": np.full(3, np.nan, np.float32)},
-        {"gram": np.eye(6, dtype=np.float32)},
+        {"inverse": np.eye(6, dtype=np.float64)},
         {"choose_targets": np.zeros(1, np.int64)},
         {"report_targets": np.full(40, 3, np.int64)},
         {"report_answers": np.full(40, -1, np.int64)},
-        {"choose_targets": np.zeros(0, np.int64), "choose_codes": np.zeros((0, 5), np.int8)},
+        {
+            "choose_targets": np.zeros(0, np.int64),
+            "choose_codes": np.zeros((0, 5), np.int8),
+            "choose_leverage": np.zeros(0, np.float32),
+        },
     ],
 )
 def test_a_head_with_impossible_content_is_refused(tmp_path, change):

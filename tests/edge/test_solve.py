@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edge.base import base_head, encode, evened_rows
 from edge.head import scores
 from edge.judge import Rows, best_temperature, judge
-from edge.ridge import known, learn, leave_one_out, leave_one_out_of_class, regularised_inverse
+from edge.ridge import known, learn, leave_one_out, leave_one_out_of_class
 from edge.solve import solve
 
 
@@ -22,7 +22,7 @@ def _bits(head):
 
 
 def _solve(backbone, examples):
-    return solve(backbone.base, backbone.prior, KNOWN, examples)
+    return solve(backbone.base, KNOWN, examples)
 
 
 def _all_bits(solved):
@@ -40,14 +40,19 @@ def _rows(count, seed, column=None):
     return rows, np.eye(3)[targets], random.rand(count) * 0.2
 
 
+def _inverse(gram, penalty):
+    """With `penalty` added for every feature; the constant stays free."""
+    return np.linalg.inv(gram + penalty * np.diag([1] * (len(gram) - 1) + [0]))
+
+
 def _refit(rows, wanted, weights):
     weighted = rows * weights[:, np.newaxis]
-    return np.dot(regularised_inverse(np.dot(weighted.T, rows), 0.1), np.dot(weighted.T, wanted))
+    return np.dot(_inverse(np.dot(weighted.T, rows), 0.1), np.dot(weighted.T, wanted))
 
 
 def _before(rows, wanted, weights, examples, examples_wanted):
     weighted = rows * weights[:, np.newaxis]
-    inverse = regularised_inverse(np.dot(weighted.T, rows), 0.1)
+    inverse = _inverse(np.dot(weighted.T, rows), 0.1)
     return known(inverse, np.dot(inverse, np.dot(weighted.T, wanted)), examples, examples_wanted)
 
 
@@ -61,7 +66,7 @@ def test_learning_examples_equals_fitting_all_rows_again(count):
     assert np.allclose(fit.solution, expected, atol=1e-9)
     assert np.allclose(fit.scores, np.dot(examples, expected), atol=1e-9)
     weighted = every[0] * every[2][:, np.newaxis]
-    inverse = regularised_inverse(np.dot(weighted.T, every[0]), 0.1)
+    inverse = _inverse(np.dot(weighted.T, every[0]), 0.1)
     assert np.allclose(fit.kernel, np.dot(examples, np.dot(inverse, examples.T)), atol=1e-9)
 
 
@@ -156,7 +161,7 @@ def test_the_verdict_rests_on_the_report_sample_and_the_choices_do_not(backbone)
     right = right.argmax(axis=1) == backbone.base.report_targets
     assert verdict.after == pytest.approx(np.mean([right[backbone.base.report_targets == c].mean() for c in range(6)]))
     shuffled = backbone.base.report_targets[::-1].copy()
-    other = solve(backbone.base._replace(report_targets=shuffled), backbone.prior, KNOWN, examples)
+    other = solve(backbone.base._replace(report_targets=shuffled), KNOWN, examples)
     assert _bits(other.head) == _bits(head)
     assert other.verdict.after != verdict.after
 
