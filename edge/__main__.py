@@ -126,24 +126,23 @@ def _add_learning(add, common):
     )
     run.add_argument(
         "source",
-        nargs="?",
-        default="0",
-        help="a camera (0, which is the default, or /dev/video1), a film, a picture or a folder of pictures",
+        nargs="*",
+        default=["0"],
+        help="a camera (0, which is the default, /dev/video1, csi:0), a stream (rtsp://..., http://...), a film, a picture, a folder of"
+        " pictures, test: for a pattern, or @FILE for a file with one of these; several take turns",
     )
-    run.add_argument(
-        "--web",
-        nargs="?",
-        const=_PAGE,
-        metavar="ADDRESS:PORT",
-        help="serve a page to watch and teach, by default at {} for this machine only; other addresses need a password,"
-        " which is asked for".format(_PAGE),
-    )
-    run.add_argument("--tls", metavar="PEM", help="with --web: a certificate and its key, in one file")
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
     run.add_argument(
         "--false-alarms", type=_share, default=0.05, metavar="SHARE", help="of known things called unknown; 0: none"
     )
+    run.add_argument("--min-score", type=_share, default=0.0, metavar="SHARE", help="below it a result is not sure")
+    run.add_argument(
+        "--smooth", type=_amount, default=0.0, metavar="SECONDS", help="average answers over about so long"
+    )
+    run.add_argument("--max-fps", type=_amount, default=0.0, metavar="N", help="classify at most so many a second")
+    run.add_argument("--skip-still", action="store_true", help="keep the last answer while nothing moves")
+    run.add_argument("--threads", type=_count, default=1, metavar="N", help="of the network; 1 leaves cores to others")
     run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
     run.add_argument(
         "--teach",
@@ -157,6 +156,15 @@ def _add_learning(add, common):
         "--keep-pictures", action="store_true", help="with --teach, --notice or --web: keep pictures, too"
     )
     run.add_argument("--person", default="", help="with --teach or --web: who teaches")
+    run.add_argument(
+        "--web",
+        nargs="?",
+        const=_PAGE,
+        metavar="ADDRESS:PORT",
+        help="serve a page to watch and teach, by default at {} for this machine only; other addresses need a password,"
+        " which is asked for".format(_PAGE),
+    )
+    run.add_argument("--tls", metavar="PEM", help="with --web: a certificate and its key, in one file")
     teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
     teach.add_argument("--label", required=True, help="what they show: a new class, or one that is known")
@@ -221,6 +229,20 @@ def _share(text):
     if not 0 <= share < 1:
         raise ValueError(text)
     return share
+
+
+def _amount(text):
+    amount = float(text)
+    if not 0 <= amount < 1e6:
+        raise ValueError(text)
+    return amount
+
+
+def _count(text):
+    count = int(text)
+    if not 1 <= count <= 64:
+        raise ValueError(text)
+    return count
 
 
 def _add_installing(add):

@@ -1,121 +1,173 @@
-"""One thread reads the source; the loop takes the newest frame of a camera, and every frame of a film."""
+"""A thread for each source: it reads, prepares and judges frames beside the loop, and opens again what was lost."""
 
-import collections
 import contextlib
 import threading
-from typing import Deque, Iterator, Optional
+import time
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from edge.contract.errors import SourceError
-from edge.sources import Frame, Source
+from edge.contract.errors import EdgewiseError, SourceError
+from edge.contract.results import SourceState
+from edge.health import BLACK, FROZEN, LIVE, Health
+from edge.sources import Feed, Frame, Source, monotonic_ns
+from edge.turns import Turns
 
-_DEPTH = 4  # frames of a film that are read ahead
-_JOIN_S = 1.0
-
-
-class Handover:
-    """What lies between the reading thread and the loop: one slot where the newest wins, or a short queue."""
-
-    def __init__(self, newest_only: bool) -> None:
-        self._newest_only = newest_only
-        self._frames: Deque[Frame] = collections.deque()
-        self._error: Optional[Exception] = None
-        self._ended = False
-        self._stopped = False
-        self._changed = threading.Condition()
-
-    def put(self, frame: Frame) -> bool:
-        """Hands a frame over, blocking while the queue is full. False: nobody takes frames any more."""
-        with self._changed:
-            if self._newest_only:
-                self._frames.clear()
-            while len(self._frames) >= _DEPTH and not self._stopped:
-                self._changed.wait()
-            self._frames.append(frame)
-            self._changed.notify_all()
-            return not self._stopped
-
-    def end(self, error: Optional[Exception] = None) -> None:
-        """There are no more frames, because of `error` if there is one."""
-        with self._changed:
-            self._ended, self._error = True, error
-            self._changed.notify_all()
-
-    def stop(self) -> None:
-        """Nobody takes frames any more."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-
-    def take(self, timeout_s: Optional[float] = None) -> Optional[Frame]:
-        """The next frame, or None at the end.
-
-        Raises SourceError when none comes for `timeout_s`, and whatever ended the frames, after the last of them.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: bool(self._frames) or self._ended, timeout_s):
-                raise SourceError(
-                    "the camera has delivered nothing for {:g} s".format(timeout_s),
-                    "a frame",
-                    "check its cable and power, then start again",
-                )
-            if self._frames:
-                frame = self._frames.popleft()
-                self._changed.notify_all()
-                return frame
-            if self._error is not None:
-                raise self._error
-            return None
+LOST = "lost"
+_LOOK_EVERY_S = 0.25  # for what plainly is not there; looking costs next to nothing
+_JOIN_S = 2.0
+_WHY = {
+    FROZEN: "{}: the same bytes for {:g} s; it is opened again",
+    BLACK: "{}: a black picture; uncover its lens, or wait for light",
+}
 
 
-def refuse_frozen(frames: Iterator[Frame], after_s: float) -> Iterator[Frame]:
-    """Passes frames on. Raises SourceError when their bytes have not changed for `after_s`: a sensor's noise does."""
-    first: Optional[Frame] = None  # of those with the same bytes
-    for frame in frames:
-        if first is None or not _same_bytes(first.image, frame.image):
-            first = frame
-        elif frame.captured_ns - first.captured_ns >= after_s * 1e9:
-            raise SourceError(
-                "{} has delivered the same bytes for {:g} s".format(frame.name, after_s),
-                "a picture that changes, if only by its noise",
-                "uncover the lens, or plug the camera in again",
-            )
-        yield frame
+class Patience(NamedTuple):
+    """How long a live source is waited for."""
+
+    first_retry_s: float = 0.5  # after an opening that failed; doubled each time
+    longest_retry_s: float = 15.0
+    frozen_s: float = 5.0  # the same bytes for so long are no picture
+
+
+PATIENCE = Patience()
+
+
+class Ready(NamedTuple):
+    """A frame that only has to be classified."""
+
+    frame: Frame
+    prepared: Any  # what `prepare` made of its image
+    read_ms: float
+    prepare_ms: float
 
 
 @contextlib.contextmanager
-def capturing(source: Source, timeout_s: float, frozen_s: float) -> Iterator[Iterator[Frame]]:
-    """The frames of `source`, read in a thread of their own, which ends with the `with` block.
+def capturing(
+    feeds: Sequence[Feed], prepare: Callable[[np.ndarray], Any], patience: Patience, told: List[str]
+) -> Iterator[Turns]:
+    """The frames of `feeds`, each read in a thread of its own, which ends with the `with` block.
 
-    A live source's frames raise SourceError when none comes for `timeout_s` or all are the same for `frozen_s`. A
-    read that never returns keeps its thread, a daemon, until it does.
+    Turns gives Ready and SourceState. What the sources remarked at their end is added to `told`. A thread in a read of
+    a file that never returns stays, a daemon, until it does; what is live is read by processes, which are ended.
     """
-    handover = Handover(newest_only=source.live)
-    thread = threading.Thread(target=_read_all, args=(source, handover, frozen_s), name="capture", daemon=True)
-    thread.start()
-    wait_s = timeout_s if source.live else None  # a slow disk is no error
+    turns = Turns([feed.live for feed in feeds])
+    threads = [Reading(turns, index, feed, prepare, patience, told) for index, feed in enumerate(feeds)]
+    for thread in threads:
+        thread.start()
     try:
-        yield iter(lambda: handover.take(wait_s), None)
+        yield turns
     finally:
-        handover.stop()
-        thread.join(_JOIN_S)
+        turns.stop()
+        for thread in threads:
+            thread.interrupt()
+        until = time.monotonic() + _JOIN_S
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
 
-def _read_all(source: Source, handover: Handover, frozen_s: float) -> None:
-    frames: Iterator[Frame] = iter(source.read, None)
-    if source.live:
-        frames = refuse_frozen(frames, frozen_s)
-    try:
-        for frame in frames:
-            if not handover.put(frame):
-                break
-    except Exception as error:  # noqa: BLE001  whatever it is, the loop is to hear of it
-        handover.end(error)
-    else:
-        handover.end()
+class Reading(threading.Thread):
+    """The thread of one feed."""
 
+    def __init__(
+        self,
+        turns: Turns,
+        index: int,
+        feed: Feed,
+        prepare: Callable[[np.ndarray], Any],
+        patience: Patience,
+        told: List[str],
+    ) -> None:
+        super(Reading, self).__init__(name="capture", daemon=True)
+        self._turns = turns
+        self._index = index
+        self._feed = feed
+        self._prepare = prepare
+        self._patience = patience
+        self._told = told
+        self._health = Health(patience.frozen_s)
+        self._state = ""
+        self._tries = 0  # in this state
+        self._retry_s = patience.first_retry_s
+        self._count = 0  # frames that were numbered
+        self._source: Optional[Source] = None
 
-def _same_bytes(one: np.ndarray, other: np.ndarray) -> bool:
-    """A few rows tell most frames apart."""
-    return np.array_equal(one[::16], other[::16]) and np.array_equal(one, other)
+    def interrupt(self) -> None:
+        """Makes a read that is under way return; called after the turns have stopped."""
+        source = self._source
+        if source is not None:
+            source.close()
+
+    def run(self) -> None:
+        try:
+            if self._feed.live:
+                self._read_for_ever()
+            else:
+                self._read_once()
+        except Exception as error:  # noqa: BLE001  whatever it is, the loop is to hear of it
+            self._turns.end(error)
+        else:
+            self._turns.end()
+
+    def _read_once(self) -> None:
+        with self._opened() as source:
+            self._say(LIVE, "", source.frames_per_second)
+            for frame in iter(source.read, None):
+                if not self._hand_over(frame):
+                    break
+        self._told.extend(source.remarks)
+
+    def _read_for_ever(self) -> None:
+        while not self._turns.stopped:
+            try:
+                self._feed.look()
+            except SourceError as error:
+                self._say(LOST, str(error))
+                self._turns.pause(_LOOK_EVERY_S)
+                continue
+            try:
+                self._read_live()
+            except EdgewiseError as error:
+                self._say(LOST, str(error))
+            self._turns.pause(self._retry_s)
+            self._retry_s = min(2 * self._retry_s, self._patience.longest_retry_s)
+
+    def _read_live(self) -> None:
+        """Until nobody takes its frames, or it is frozen. Raises SourceError when it delivers no more."""
+        with self._opened() as source:
+            first = self._count
+            for frame in iter(source.read, None):
+                frame = frame._replace(sequence=first + frame.sequence)
+                self._count = frame.sequence + 1
+                health = self._health.see(frame)
+                if health == LIVE:
+                    self._retry_s = self._patience.first_retry_s
+                    if self._state != LIVE:
+                        self._say(LIVE, "", source.frames_per_second)
+                    if not self._hand_over(frame):
+                        return
+                else:
+                    self._say(health, _WHY[health].format(self._feed.name, self._patience.frozen_s))
+                    if health == FROZEN:
+                        return
+        raise SourceError("{} ended".format(self._feed.name), "frames without end", "check the camera")
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Source]:
+        with self._feed.open() as source:
+            self._source = source
+            if self._turns.stopped:  # between being opened and being known to interrupt()
+                source.close()
+            yield source
+        self._source = None
+
+    def _hand_over(self, frame: Frame) -> bool:
+        read = time.perf_counter()
+        read_ms = (monotonic_ns() - frame.captured_ns) / 1e6
+        prepared = self._prepare(frame.image)
+        return self._turns.put(self._index, Ready(frame, prepared, read_ms, (time.perf_counter() - read) * 1e3))
+
+    def _say(self, state: str, why: str, frames_per_second: float = 0.0) -> None:
+        self._tries = self._tries + 1 if state == self._state else 1
+        self._state = state
+        self._turns.tell(self._index, SourceState(self._feed.name, state, why, self._tries, frames_per_second))

@@ -31,14 +31,22 @@ class Classifier:
     def classify(self, frame: np.ndarray) -> Prediction:
         """frame: (H, W, 3) uint8 BGR or (H, W) uint8 grey. Raises InputError for another array."""
         started = time.perf_counter()
-        pixels = prepare(frame, self._network.spec)[np.newaxis]
-        prepared = time.perf_counter()
-        features = features_seen(self._network, pixels, self._look)
+        pixels = self.prepare(frame)
+        prepare_ms = (time.perf_counter() - started) * 1e3
+        return self.classify_prepared(pixels)._replace(prepare_ms=prepare_ms)
+
+    def prepare(self, frame: np.ndarray) -> np.ndarray:
+        """As `classify` does it first; any thread may. Returns (height, width, channels) uint8."""
+        return prepare(frame, self._network.spec)
+
+    def classify_prepared(self, pixels: np.ndarray) -> Prediction:
+        """pixels: what `prepare` gave."""
+        started = time.perf_counter()
+        features = features_seen(self._network, pixels[np.newaxis], self._look)
         found = probabilities(self._head, features)[0]
         top = tuple((self.labels[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:5])
         unknown = bool(unlikeness(self._unlikeness, even(features))[0] > self._threshold)
-        inferred = time.perf_counter()
-        return Prediction(top[0][0], top[0][1], top, unknown, (prepared - started) * 1e3, (inferred - prepared) * 1e3)
+        return Prediction(top[0][0], top[0][1], top, unknown, 0.0, (time.perf_counter() - started) * 1e3)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """pixels: (N, height, width, channels) uint8 as `prepare` gives them, N above 0. Returns (N, C) float32."""

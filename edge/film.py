@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from edge.contract.errors import BoardError, InputError, UsageError
-from edge.sources import quiet_opencv
+from edge.sources.opencv import quiet_opencv
 
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG"}  # what every OpenCV with FFmpeg can write
 

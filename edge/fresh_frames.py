@@ -1,19 +1,21 @@
-"""Whether a release classifies fresh frames of a camera. A camera that is frozen, or gone, does not pass."""
+"""Whether a release classifies fresh frames of a camera. A camera that is frozen, black or gone does not pass."""
 
 import contextlib
-from typing import Callable, NamedTuple, Optional
+import time
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 
-from edge.contract.errors import GateError, InputError, SourceError
-from edge.contract.results import Prediction
+from edge.capture import Patience
+from edge.contract.errors import GateError, InputError
+from edge.contract.results import Prediction, SourceState
+from edge.health import FROZEN
 from edge.loop import run_loop
-from edge.sources import Source
+from edge.sources import Feed
 
 CHANGES = 3  # frames that differ from the one before, by noise alone: a frozen camera repeats its bytes
-TRIES = 20  # to open it, a second apart: whoever reads it now has to let go of it first
-_TIMEOUT_S = 10.0  # for a first frame; a USB camera may take seconds to start
-_FROZEN_S = 5.0
+WITHIN_S = 30.0  # whoever reads the camera now has to let go of it first, and a USB camera may take seconds to start
+_RETRY_S = 1.0
 
 
 class FramesReport(NamedTuple):
@@ -21,32 +23,36 @@ class FramesReport(NamedTuple):
     label: str  # of the last
 
 
-def open_when_free(open_camera: Callable[[], Source], wait: Callable[[float], object]) -> Source:
-    """What `open_camera` gives, tried again a second later while that raises SourceError."""
-    for _ in range(TRIES - 1):
-        try:
-            return open_camera()
-        except SourceError:
-            wait(1.0)
-    return open_camera()
+def check_frames(
+    feed: Feed,
+    classify: Callable[[Any], Prediction],
+    prepare: Callable[[np.ndarray], Any] = lambda image: image,
+    within_s: float = WITHIN_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> FramesReport:
+    """Classifies frames of `feed` until CHANGES of them differed from the one before. Parameters as run_loop().
 
-
-def check_frames(source: Source, classify: Callable[[np.ndarray], Prediction]) -> FramesReport:
-    """Classifies frames of `source` until CHANGES of them differed from the one before.
-
-    Raises GateError for a camera that delivers nothing, always the same bytes, or too few frames before it ends.
+    Raises GateError for a camera that delivers no such frames `within_s`, or too few before it ends.
     """
+    until = clock() + within_s
     count = changes = 0
     before: Optional[np.ndarray] = None
+    patience = Patience(first_retry_s=_RETRY_S, longest_retry_s=_RETRY_S)
     try:
-        with contextlib.closing(run_loop(source, classify, timeout_s=_TIMEOUT_S, frozen_s=_FROZEN_S)) as frames:
+        with contextlib.closing(run_loop([feed], classify, prepare, patience=patience)) as frames:
             for frame, result in frames:
+                if isinstance(result, SourceState):
+                    if result.state == FROZEN or clock() >= until:
+                        raise _stale(result.why)
+                    continue
                 count += 1
                 changes += before is not None and not np.array_equal(before, frame.image)
                 if changes == CHANGES:
                     return FramesReport(count, result.label)
+                if clock() >= until:
+                    break
                 before = frame.image
-    except (SourceError, InputError) as error:
+    except InputError as error:
         raise _stale(error.found) from None
     raise _stale("{} frames, of which {} differed from the one before".format(count, changes))
 

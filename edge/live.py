@@ -3,6 +3,8 @@
 import time
 from typing import Callable, List, Optional, Sequence
 
+import numpy as np
+
 from edge.backbone import Backbone
 from edge.classifier import Classifier
 from edge.contract.errors import UsageError
@@ -54,6 +56,14 @@ class LiveTeacher:
     def classify(self, frame: object) -> Prediction:
         """As Classifier.classify, by what has been taught up to now."""
         return self._classifier.classify(frame)
+
+    def prepare(self, frame: np.ndarray) -> np.ndarray:
+        """As Classifier.prepare."""
+        return self._classifier.prepare(frame)
+
+    def classify_prepared(self, pixels: np.ndarray) -> Prediction:
+        """As Classifier.classify_prepared, by what has been taught up to now."""
+        return self._classifier.classify_prepared(pixels)
 
     @property
     def is_retrained(self) -> bool:

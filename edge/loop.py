@@ -1,95 +1,99 @@
-"""The loop: frames in, labelled results out, and how a run of them went."""
+"""The loop: frames in, labelled results out, of one source or of several in turn."""
 
-import collections
-from typing import Callable, Deque, Iterable, Iterator, NamedTuple, Optional, Tuple
+import time
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from edge.capture import capturing
-from edge.contract.results import FrameResult, Prediction
-from edge.sources import Frame, Source, monotonic_ns
+from edge.capture import PATIENCE, Patience, Ready, capturing
+from edge.contract.results import FrameResult, Prediction, SourceState
+from edge.smoothing import Smoother
+from edge.sources import Feed, Frame, monotonic_ns
+from edge.stillness import Stillness
 
-_KEPT = 10000  # frames whose times the medians are of: five minutes at 30 a second, in bounded memory
+_BEAT_S = 1.0  # while no frame comes, the states of the sources do
+
+Answer = Union[FrameResult, SourceState]
+
+
+class Manner(NamedTuple):
+    """How frames are chosen and what is made of their answers."""
+
+    most_per_second: float = 0.0  # frames that are classified; 0: as many as come
+    skip_still: bool = False  # a frame in which nothing moved gets the answer of the one before
+    smooth_s: float = 0.0  # the time constant of an average over answers; 0: each for itself
+    least_score: float = 0.0  # below it a result is not sure
+
+
+EACH_FRAME = Manner()
 
 
 def run_loop(
-    source: Source,
-    classify: Callable[[np.ndarray], Prediction],
+    feeds: Sequence[Feed],
+    classify: Callable[[Any], Prediction],
+    prepare: Callable[[np.ndarray], Any] = lambda image: image,
+    manner: Manner = EACH_FRAME,
+    patience: Patience = PATIENCE,
+    told: Optional[List[str]] = None,
     clock_ns: Callable[[], int] = monotonic_ns,
-    timeout_s: float = 5.0,
-    frozen_s: float = 5.0,
-) -> Iterator[Tuple[Frame, FrameResult]]:
-    """Classifies what the source delivers: each frame of a film, the newest of a camera.
+) -> Iterator[Tuple[Optional[Frame], Answer]]:
+    """Classifies what the feeds deliver: each frame of a film, the newest of what is live, with turns among several.
 
-    classify: (H, W, 3) uint8 BGR -> Prediction. `clock_ns` is the clock that stamped the frames. Raises SourceError
-    when a camera delivers nothing for `timeout_s`, or the same bytes for `frozen_s`; InputError for a bad film. Close
-    the iterator (contextlib.closing) to stop early.
+    prepare: (H, W, 3) uint8 BGR -> what `classify` takes; it runs beside the loop, in the threads that read. A live
+    source that has no picture to classify gives a SourceState, without a frame, and one more when it is back; while
+    nothing comes at all they come again each second, so that the caller can do something else. `told` gets what films
+    and folders remark at their end. `clock_ns` is the clock that stamped the frames. Raises InputError for a bad film.
+    Close the iterator (contextlib.closing) to stop early.
     """
-    with capturing(source, timeout_s, frozen_s) as frames:
-        for frame in frames:
-            prediction = classify(frame.image)
-            yield (
-                frame,
-                FrameResult(
-                    sequence=frame.sequence,
-                    captured_ns=frame.captured_ns,
-                    label=prediction.label,
-                    score=prediction.score,
-                    top=prediction.top,
-                    unknown=prediction.unknown,
-                    age_ms=(clock_ns() - frame.captured_ns) / 1e6,
-                    prepare_ms=prediction.prepare_ms,
-                    infer_ms=prediction.infer_ms,
-                ),
-            )
+    answering = [Answering(feed.name, classify, manner) for feed in feeds]
+    due = time.monotonic()
+    with capturing(feeds, prepare, patience, [] if told is None else told) as turns:
+        while True:
+            if manner.most_per_second:
+                turns.pause(due - time.monotonic())  # before the frame is taken, so that it is not old then
+            taken = turns.take(_BEAT_S)
+            if taken is None:
+                return
+            if isinstance(taken.item, SourceState):
+                yield None, taken.item
+                continue
+            if manner.most_per_second:
+                due = max(due, time.monotonic() - _BEAT_S) + 1 / manner.most_per_second
+            yield taken.item.frame, answering[taken.index].answer(taken.item, clock_ns)
 
 
-class Summary(NamedTuple):
-    """How a run went. Medians and 95th percentiles are of its last 10,000 frames, 0 where there was none."""
+class Answering:
+    """What is remembered of one source from frame to frame."""
 
-    frames: int  # classified
-    dropped: int  # replaced by a newer one before the loop came to them
-    frames_per_second: float  # from the first result to the last
-    age_median_ms: float
-    age_p95_ms: float
-    prepare_median_ms: float
-    prepare_p95_ms: float
-    infer_median_ms: float
-    infer_p95_ms: float
+    def __init__(self, source: str, classify: Callable[[Any], Prediction], manner: Manner) -> None:
+        self._source = source
+        self._classify = classify
+        self._least_score = manner.least_score
+        self._stillness = Stillness() if manner.skip_still else None
+        self._smoother = Smoother(manner.smooth_s) if manner.smooth_s else None
+        self._said: Optional[Prediction] = None
 
-
-class Tally:
-    """Takes results one by one, and sums them up at any time."""
-
-    def __init__(self) -> None:
-        self._frames = 0
-        self._first_ns = 0.0
-        self._last: Optional[FrameResult] = None
-        self._times: Deque[Tuple[float, float, float]] = collections.deque(maxlen=_KEPT)  # age, prepare, infer in ms
-
-    def add(self, result: FrameResult) -> None:
-        if self._frames == 0:
-            self._first_ns = _finished_ns(result)
-        self._frames += 1
-        self._last = result
-        self._times.append((result.age_ms, result.prepare_ms, result.infer_ms))
-
-    def summary(self) -> Summary:
-        if self._last is None:
-            return Summary(*[0] * len(Summary._fields))
-        seconds = (_finished_ns(self._last) - self._first_ns) / 1e9
-        rate = (self._frames - 1) / seconds if seconds > 0 else 0.0
-        spread = np.percentile(list(self._times), [50, 95], axis=0).T.ravel()  # age's two, prepare's two, infer's two
-        return Summary(self._frames, self._last.sequence + 1 - self._frames, rate, *spread.tolist())
-
-
-def summarize(results: Iterable[FrameResult]) -> Summary:
-    """As Tally, for results that are all there."""
-    tally = Tally()
-    for result in results:
-        tally.add(result)
-    return tally.summary()
-
-
-def _finished_ns(result: FrameResult) -> float:
-    return result.captured_ns + result.age_ms * 1e6
+    def answer(self, ready: Ready, clock_ns: Callable[[], int]) -> FrameResult:
+        frame = ready.frame
+        still = self._stillness is not None and self._stillness.is_still(ready.prepared, frame.captured_ns)
+        if still and self._said is not None:
+            said = self._said._replace(prepare_ms=0.0, infer_ms=0.0)
+        else:
+            said = self._said = self._classify(ready.prepared)
+        result = FrameResult(
+            sequence=frame.sequence,
+            captured_ns=frame.captured_ns,
+            label=said.label,
+            score=said.score,
+            top=said.top,
+            unknown=said.unknown,
+            age_ms=(clock_ns() - frame.captured_ns) / 1e6,
+            prepare_ms=ready.prepare_ms + said.prepare_ms,
+            infer_ms=said.infer_ms,
+            source=self._source,
+            read_ms=ready.read_ms,
+            reused=still,
+        )
+        if self._smoother is not None:
+            result = self._smoother.smooth(result)
+        return result._replace(sure=result.score >= self._least_score)

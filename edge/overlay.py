@@ -6,7 +6,7 @@ from typing import Tuple
 import cv2
 import numpy as np
 
-from edge.contract.results import FrameResult, answer
+from edge.contract.results import FrameResult, SourceState, answer
 
 _LEAST_WIDTH = 480  # below it a label is not legible
 _FONT = cv2.FONT_HERSHEY_DUPLEX
@@ -45,9 +45,21 @@ def draw(image: np.ndarray, result: FrameResult, size: Tuple[int, int]) -> np.nd
         canvas,
         (margin, top),
         (filled, bottom),
-        _SURE if result.score >= 0.5 and not result.unknown else _UNSURE,
+        _SURE if result.score >= 0.5 and result.sure and not result.unknown else _UNSURE,
         cv2.FILLED,
     )
+    return canvas
+
+
+def draw_state(image: np.ndarray, state: SourceState, size: Tuple[int, int]) -> np.ndarray:
+    """As draw(), for a source that gives no picture: the last one it gave, darker, and what is the matter with it."""
+    canvas = _fitted(image, size) // 3
+    width, height = size
+    unit = max(16, min(width // 16, height // 8))
+    margin = unit // 2
+    _write(canvas, _shortened(state.state, width - 2 * margin, unit), (margin, height - 2 * unit), unit)
+    small = max(12, unit // 2)
+    _write(canvas, _shortened(ascii_text(state.why), width - 2 * margin, small), (margin, height - margin), small)
     return canvas
 
 

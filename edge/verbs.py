@@ -56,15 +56,14 @@ def golden(board: Board, options: argparse.Namespace) -> Outcome:
 def frames(board: Board, options: argparse.Namespace) -> Outcome:
     """Nothing of what this board has learnt is opened: a release on trial must not touch it."""
     from edge.classifier import open_classifier
-    from edge.fresh_frames import check_frames, open_when_free
+    from edge.fresh_frames import check_frames
     from edge.release import open_release
-    from edge.sources import open_source
+    from edge.sources import find_feed
     from edge.store import open_store
 
     with open_store(":memory:") as nothing:
         classifier = open_classifier(open_release(os.path.abspath(options.release)), nothing)
-    with open_when_free(lambda: open_source(options.source), time.sleep) as source:
-        report = check_frames(source, classifier.classify)
+    report = check_frames(find_feed(options.source), classifier.classify_prepared, classifier.prepare)
     return Outcome(("{} frames classified, the last as {}".format(*report),), dict(report._asdict()))
 
 

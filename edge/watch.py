@@ -1,88 +1,125 @@
-"""`run`: a source through the classifier, to a person's eyes, a film or JSON lines, and keys back from the person."""
+"""`run`: sources through the classifier, to a person's eyes, a film or JSON lines, and keys back from the person."""
 
 import argparse
 import contextlib
 import json
 import os
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edge.board import Board
 from edge.contract.errors import UsageError
-from edge.contract.results import RETRAINED, FrameResult, Outcome, answer, result_to_dict
+from edge.contract.results import RETRAINED, FrameResult, Outcome, SourceState, answer, result_to_dict
 from edge.verbs import open_learned, this_release
 
 _STANDARD_INPUT = 0  # also where a service has closed it
 
 
 def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], None]) -> Outcome:
-    """Classifies until the source ends, the window is closed or the person presses Ctrl-C.
+    """Classifies until the sources end, the window is closed or the person presses Ctrl-C.
 
-    print_line gets one JSON object a frame with --json, else a line whenever the label changes.
+    print_line gets one JSON object a frame with --json, else a line whenever a source's label or state changes.
     """
-    from edge.loop import Tally, run_loop
-    from edge.sources import open_source
+    from edge.loop import Manner, run_loop
+    from edge.sources import find_feed
+    from edge.tally import Tally
 
-    tally, said = Tally(), Lines(print_line, options.json)
+    feeds = [find_feed(text) for text in options.source]
+    _refuse_several(options)
+    manner = Manner(options.max_fps, options.skip_still, options.smooth, options.min_score)
+    tallies = {feed.name: Tally() for feed in feeds}
+    told: List[str] = []
     with contextlib.ExitStack() as stack:
-        classify, press, notice = _classifier(stack, board, options, print_line)
-        source = stack.enter_context(open_source(options.source))
-        show, pressed = _sinks(stack, options, source)
-        frames = stack.enter_context(contextlib.closing(run_loop(source, classify)))
+        teacher, press, notice = _classifier(stack, board, options, print_line)
+        show, pressed = _sinks(stack, options)
+        say = Speaker(print_line, options.json, several=len(feeds) > 1)
+        frames = stack.enter_context(
+            contextlib.closing(run_loop(feeds, teacher.classify_prepared, teacher.prepare, manner, told=told))
+        )
         try:
             for frame, result in frames:
-                tally.add(result)
-                said.seen(frame, result)
-                notice(frame, result)
-                going = show(frame.image, result)
-                for key in sorted(set(pressed())):  # held down, a key repeats
-                    going = going and key != "q"
-                    press(key, frame, result)
+                tallies[result.source].add(result)
+                say(frame, result)
+                going = show(frame, result)
+                if frame is not None:
+                    notice(frame, result)
+                    for key in sorted(set(pressed())):  # held down, a key repeats
+                        going = going and key != "q"
+                        press(key, frame, result)
                 if not going:
                     break
         except KeyboardInterrupt:
             pass  # the ordinary end of a camera; a film that is being written is finished
-    return summed_up(tally, source.remarks)
+    return outcome_of({name: tally.summary() for name, tally in tallies.items()}, told)
 
 
-class Lines:
-    """What is printed of each frame: with --json an object, else a line whenever the answer is another one."""
+class Speaker:
+    """Says what came of frames: each as JSON, or what has changed as lines."""
 
-    def __init__(self, print_line: Callable[[str], None], as_json: bool) -> None:
+    def __init__(self, print_line: Callable[[str], None], as_json: bool, several: bool) -> None:
         self._print_line = print_line
         self._as_json = as_json
-        self._last = ""
+        self._several = several
+        self._last: Dict[str, str] = {}  # what was said of each source
 
-    def seen(self, frame: Any, result: FrameResult) -> None:
+    def __call__(self, frame: Any, result: Any) -> None:
+        is_state = isinstance(result, SourceState)
+        what = "{}: {}".format(result.state, result.why).rstrip(": ") if is_state else answer(result)
+        changed = self._last.get(result.source, "live") != what
+        self._last[result.source] = what
         if self._as_json:
-            self._print_line(json.dumps(dict(result_to_dict(result), name=frame.name)))
-        elif answer(result) != self._last:
-            sentence = "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, answer(result), result.score, frame.name)
-            self._print_line(sentence.rstrip())
-        self._last = answer(result)
+            if not is_state:
+                self._print_line(json.dumps(dict(result_to_dict(result), name=frame.name)))
+            elif changed:
+                self._print_line(json.dumps(dict(result._asdict())))
+        elif changed and what != "live":
+            self._print_line(what if is_state else self._sentence(frame, result))
 
-    def said(self, line: str) -> None:
-        """A line about the run, once as long as nothing else is said."""
-        if line != self._last:
-            self._print_line(json.dumps({"said": line}) if self._as_json else line)
-        self._last = line
+    def line(self, line: str) -> None:
+        """Something about the run itself."""
+        self._print_line(json.dumps({"said": line}) if self._as_json else line)
+
+    def _sentence(self, frame: Any, result: FrameResult) -> str:
+        name = frame.name if not self._several or frame.name == result.source else result.source + " " + frame.name
+        return "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, answer(result), result.score, name).rstrip()
 
 
-def summed_up(tally: Any, remarks: Sequence[str]) -> Outcome:
-    """How a run went. tally: edge.loop.Tally."""
-    summary = tally.summary()
-    lines = ["{} frames, {} dropped for newer ones".format(summary.frames, summary.dropped)]
-    lines.append(
-        "{:.1f} frames a second; median {:.2f} ms to prepare, {:.2f} ms to infer, {:.1f} ms old when named".format(
-            summary.frames_per_second, summary.prepare_median_ms, summary.infer_median_ms, summary.age_median_ms
+def outcome_of(summaries: Dict[str, Any], told: List[str]) -> Outcome:
+    """How a run went. summaries: edge.tally.Summary of each source; told: what the sources remarked."""
+    lines = []
+    for name, summary in summaries.items():
+        if len(summaries) > 1:
+            lines.append("{}:".format(name))
+        lines.append("{} frames, {} dropped for newer ones".format(summary.frames, summary.dropped))
+        lines.append(
+            "{:.1f} frames a second; median {:.2f} ms to prepare, {:.2f} ms to infer, {:.1f} ms old when named".format(
+                summary.frames_per_second, summary.prepare_median_ms, summary.infer_median_ms, summary.age_median_ms
+            )
         )
-    )
-    return Outcome(tuple(lines + list(remarks)), dict(summary._asdict()))
+        if summary.reused:
+            lines.append(
+                "{:.0%} of them without the network, as nothing had moved".format(summary.reused / summary.frames)
+            )
+        states = [(state, getattr(summary, state)) for state in ("lost", "stale", "frozen", "black")]
+        if any(count for _, count in states):
+            lines.append(", ".join("{} {} times".format(state, count) for state, count in states if count))
+    first = dict(next(iter(summaries.values()))._asdict())
+    fields = first if len(summaries) == 1 else {name: dict(each._asdict()) for name, each in summaries.items()}
+    return Outcome(tuple(lines + told), fields)
+
+
+def _refuse_several(options: argparse.Namespace) -> None:
+    """Raises UsageError where keys, a window or a film are for one source."""
+    wanted = ["--show"] * options.show + ["--out"] * bool(options.out) + ["--teach"] * (options.teach is not None)
+    if len(options.source) > 1 and wanted:
+        raise UsageError(
+            "{} with {} sources".format(wanted[0], len(options.source)), "one source", "start one `run` for each"
+        )
 
 
 def _classifier(
     stack: contextlib.ExitStack, board: Board, options: argparse.Namespace, print_line: Callable[[str], None]
-) -> Tuple[Callable[[Any], Any], Callable[[str, Any, FrameResult], None], Callable[[Any, FrameResult], None]]:
-    """What classifies a frame, what a key does when a frame and its result are in view, and what notices them."""
+) -> Tuple[Any, Callable[[str, Any, FrameResult], None], Callable[[Any, FrameResult], None]]:
+    """What prepares and classifies frames, what a key does with a frame and its result in view, what notices them."""
 
     def say(line: Optional[str]) -> None:
         if line:
@@ -93,20 +130,19 @@ def _classifier(
 
         with open_learned(board) as store:
             classifier = open_classifier(
-                this_release(), store, use_look=not options.no_look, false_alarms=options.false_alarms
+                this_release(), store, options.threads, not options.no_look, options.false_alarms
             )
         say(RETRAINED if classifier.is_retrained else None)
-        return classifier.classify, lambda key, frame, result: None, lambda frame, result: None
+        return classifier, lambda key, frame, result: None, lambda frame, result: None
     if options.no_look:
         raise UsageError("--no-look with --teach or --notice", "this camera's pictures", "leave one of them out")
     from edge.backbone import open_backbone
     from edge.live import LiveTeacher
 
     store = stack.enter_context(open_learned(board))
+    backbone = open_backbone(this_release(), options.threads)
     labels = options.teach or ()
-    teacher = LiveTeacher(
-        open_backbone(this_release()), store, labels, options.keep_pictures, options.person, options.false_alarms
-    )
+    teacher = LiveTeacher(backbone, store, labels, options.keep_pictures, options.person, options.false_alarms)
 
     def notice(frame: Any, result: FrameResult) -> None:
         if options.notice:
@@ -115,12 +151,12 @@ def _classifier(
     say(RETRAINED if teacher.is_retrained else None)
     if options.teach is not None:
         say(teacher.help())
-    return teacher.classify, lambda key, frame, result: say(teacher.press(key, frame, result)), notice
+    return teacher, lambda key, frame, result: say(teacher.press(key, frame, result)), notice
 
 
 def _sinks(
-    stack: contextlib.ExitStack, options: argparse.Namespace, source: Any
-) -> Tuple[Callable[[Any, FrameResult], bool], Callable[[], str]]:
+    stack: contextlib.ExitStack, options: argparse.Namespace
+) -> Tuple[Callable[[Any, Any], bool], Callable[[], str]]:
     """What writes and shows a frame and its result, False when the window was closed; and the keys pressed since."""
     if options.teach is None:
         typed = _no_keys
@@ -129,28 +165,12 @@ def _sinks(
 
         typed = stack.enter_context(TerminalKeys(_STANDARD_INPUT)).pressed
     if not options.out and not options.show:
-        return lambda image, result: True, typed
-    from edge.overlay import draw, drawing_size
+        return lambda frame, result: True, typed
+    from edge.screen import Screen
 
-    size = drawing_size(source.size)
-    film = window = None
-    if options.show:
-        from edge.window import open_window
-
-        has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-        window = stack.enter_context(open_window("edgewise", has_display))
-    if options.out:
-        from edge.film import open_film
-
-        film = stack.enter_context(open_film(options.out, source.frames_per_second, size))
-
-    def show(image: Any, result: FrameResult) -> bool:
-        drawn = draw(image, result, size)
-        while film and film.frames <= result.sequence:  # more than once after a gap, so that the film keeps time
-            film.write(drawn)
-        return window.show(drawn) if window else True
-
-    return show, lambda: typed() + (window.pressed() if window else "")
+    has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    screen = Screen(stack, options.out, options.show, has_display)
+    return screen.show, lambda: typed() + screen.pressed()
 
 
 def _no_keys() -> str:

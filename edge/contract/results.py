@@ -31,6 +31,20 @@ class FrameResult(NamedTuple):
     age_ms: float  # from capture to result
     prepare_ms: float
     infer_ms: float
+    source: str = ""  # as it was named, without its password
+    read_ms: float = 0.0  # from capture to the picture being here: decoding, and the way out of the reader's process
+    sure: bool = True  # whether `score` reaches the least that was asked for
+    reused: bool = False  # nothing moved, so this is the last answer again
+
+
+class SourceState(NamedTuple):
+    """What a source gives instead of results, or that it gives them again. No label goes with it."""
+
+    source: str
+    state: str  # live, lost, stale (no new frame), frozen (the same bytes) or black
+    why: str  # a line for a person; empty for live
+    tries: int  # to open it, or frames that were looked at, in this state: it rises for as long as that goes on
+    frames_per_second: float = 0.0  # of a live one
 
 
 def result_to_dict(result: FrameResult) -> Dict[str, Any]:
@@ -38,14 +52,16 @@ def result_to_dict(result: FrameResult) -> Dict[str, Any]:
     fields = dict(result._asdict())
     fields["top"] = [{"label": label, "score": round(score, 6)} for label, score in result.top]
     fields["score"] = round(result.score, 6)
-    for key in ("age_ms", "prepare_ms", "infer_ms"):
+    for key in ("age_ms", "prepare_ms", "infer_ms", "read_ms"):
         fields[key] = round(fields[key], 3)
     return fields
 
 
 def answer(result: FrameResult) -> str:
-    """What a person is told: the label, or that it is unknown and what comes nearest."""
-    return "unknown ({}?)".format(result.label) if result.unknown else result.label
+    """What a person is told: the label, or that it is unknown or not sure enough, and what comes nearest."""
+    if result.unknown:
+        return "unknown ({}?)".format(result.label)
+    return result.label if result.sure else "unsure ({}?)".format(result.label)
 
 
 class Outcome(NamedTuple):

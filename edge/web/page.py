@@ -7,8 +7,9 @@ from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional
 
 from edge.board import Board
 from edge.contract.errors import UsageError
-from edge.contract.results import FrameResult
+from edge.contract.results import SourceState
 from edge.doctor.finding import Place
+from edge.loop import Answer
 from edge.serve import Learnt
 from edge.sources import Frame
 from edge.trial import golden_process
@@ -18,7 +19,7 @@ from edge.web.guard import Guard
 from edge.web.password import load_password, make_hash, save_password
 from edge.web.releases import Releases
 from edge.web.routes import Site
-from edge.web.scene import LENT, WAITING, Scene
+from edge.web.scene import LENT, LIVE, Scene
 from edge.web.teaching import Teaching
 from edge.web.thermometer import Thermometer
 
@@ -35,7 +36,7 @@ class Settings(NamedTuple):
 
 
 class Page:
-    """A sign of life's reader, as edge.serve.Signs is."""
+    """Told by the loop what it sees, in its own thread."""
 
     def __init__(self, scene: Scene, desk: Desk, teaching: Teaching, lines: List[str]) -> None:
         self.lines = lines  # for the person who started it: where it is, and what to mind
@@ -43,19 +44,18 @@ class Page:
         self._desk = desk
         self._teaching = teaching
 
-    def seen(self, frame: Frame, result: FrameResult) -> None:
-        self._scene.show(frame, result)
-        self._teaching.see(frame)
+    def show(self, frame: Optional[Frame], answer: Answer) -> None:
+        """A frame with its result, or a state without one; then what viewers have asked for is done."""
+        if not isinstance(answer, SourceState):
+            self._scene.show(frame, answer)
+            self._teaching.see(frame)
+        elif answer.state != LIVE:
+            self._scene.say(answer.state, answer.why)
         self._desk.work()
 
-    def away(self, error: Exception) -> None:
-        self._scene.say(WAITING, str(error))
-
-    def lent(self) -> None:
+    def lent(self, seconds: float) -> None:
+        """A release on trial has the camera for so long; what viewers ask is done meanwhile."""
         self._scene.say(LENT, "a release on trial has the camera")
-
-    def wait(self, seconds: float) -> None:
-        """Waits, and does what viewers ask meanwhile."""
         self._desk.work_for(seconds)
 
 

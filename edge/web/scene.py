@@ -13,7 +13,7 @@ from edge.sources import Frame, monotonic_ns
 from edge.web.events import Events
 from edge.web.jpeg import small_jpeg
 
-LIVE, WAITING, LENT = "live", "waiting", "lent"  # frames go by; the camera is away; a release on trial has it
+LIVE, STARTING, LENT = "live", "starting", "lent"  # besides what edge.contract.results.SourceState has
 _WIDEST = 640  # pixels of the picture that is sent
 _QUALITY = 78
 _SPEED_OVER_S = 3.0
@@ -36,7 +36,7 @@ class Scene:
         self.on_change: Callable[[], None] = lambda: None  # called in the loop's thread
         self._clock_ns = clock_ns
         self._newest: Optional[Newest] = None
-        self._state = {"name": WAITING, "line": "starting"}
+        self._state = {"name": STARTING, "line": ""}
         self._shown_at: Deque[int] = collections.deque()  # ns, of the last seconds
         self._speed = 0.0  # frames a second
         self._jpeg = (0, b"")  # of which number
@@ -54,7 +54,7 @@ class Scene:
 
     def say(self, name: str, line: str) -> None:
         """There are no frames, and why."""
-        if self._state["line"] != line:
+        if self._state != {"name": name, "line": line}:
             self._say(name, line)
             self.on_change()
 

@@ -44,6 +44,8 @@ BOARD = {
         "--notice",
         "--keep-pictures",
         "--person",
+        "--web",
+        "--tls",
     ],
     "teach": ["pictures", "--label", "--keep-pictures", "--person"],
     "fit": ["pictures", "--labelled"],

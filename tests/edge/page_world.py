@@ -44,14 +44,14 @@ class Camera:
     def __init__(self, page, learnt, letter="A", pause_s=0.01):
         self.page, self.learnt, self.letter = page, learnt, letter
         self.frames = 0
-        self.away = None  # an error while the camera is away
+        self.away = None  # a state while the camera is away
         self._pause_s = pause_s
 
     def show(self):
         image = draw(self.letter, 1, 100 + self.frames)[0]
         frame = Frame(self.frames, monotonic_ns(), np.repeat(image, 3, axis=2), "camera 0")
-        said = self.learnt.classify(frame.image)
-        self.page.seen(frame, FrameResult(frame.sequence, frame.captured_ns, age_ms=1.0, **said._asdict()))
+        said = self.learnt.classify(self.learnt.prepare(frame.image))
+        self.page.show(frame, FrameResult(frame.sequence, frame.captured_ns, age_ms=1.0, **said._asdict()))
         self.frames += 1
 
     def turn(self, going):
@@ -59,8 +59,8 @@ class Camera:
             if self.away is None:
                 self.show()
             else:
-                self.page.away(self.away)
-            self.page.wait(self._pause_s)
+                self.page.show(None, self.away)
+            time.sleep(self._pause_s)
 
 
 @contextlib.contextmanager

@@ -1,21 +1,24 @@
 """The service waits for a lost camera and ends for a hung one; a sign of life is an inference, never a timer."""
 
+import itertools
 import os
 import socket
 import subprocess
 import threading
+import time
 
 import numpy as np
 import pytest
 from service_board import camera_folder, environment, release, service_board, wait_for
 from tiny_board import on_board
 
+from edge.capture import Patience
 from edge.contract.errors import GateError, SourceError
 from edge.contract.results import FrameResult, Prediction
 from edge.install import install
 from edge.notify import ALIVE, READY, Notifier, status
-from edge.serve import Signs, watch
-from edge.sources import Frame, Source, monotonic_ns
+from edge.serve import Signs, replayed, watch
+from edge.sources import Feed, Frame, Source, find_feed, monotonic_ns
 
 
 @pytest.fixture
@@ -52,68 +55,60 @@ def test_without_a_supervisor_or_with_one_that_is_gone_nothing_is_said_and_nothi
         Notifier(address).say(READY)
 
 
-class Pipe:
-    """A camera of one byte a frame at the end of a real pipe: it can be fed, closed, or left hanging in its read."""
+class Learnt:
+    """Names a picture by its first byte, and counts how often the golden vectors were asked for."""
 
-    def __init__(self, live=True):
-        self.out, self.into = os.pipe()
-        self.live = live
-
-    def open(self):
-        return Source(self._frames(), lambda: None, self.live, 25.0, (4, 4))
-
-    def _frames(self):
-        sequence = 0
-        while True:
-            byte = os.read(self.out, 1)
-            if not byte:
-                raise SourceError("the pipe ended", "frames", "open it again")
-            yield Frame(sequence, monotonic_ns(), np.full((4, 4, 3), byte[0], np.uint8), "pipe")
-            sequence += 1
-
-    def feed(self, value):
-        os.write(self.into, bytes([value]))
-
-
-def classify(image):
-    return Prediction("label {}".format(image[0, 0, 0]), 0.5, (), False, 0.1, 0.2)
-
-
-class Watch:
-    """watch() over cameras that are opened one after the other, and what came of it."""
-
-    def __init__(self, address, cameras, check=lambda: None, rounds=1000):
-        self.said, self.waited, self.checked, self._cameras, self._rounds = [], [], 0, list(cameras), rounds
+    def __init__(self, check=lambda: None):
+        self.checked = 0
         self._check = check
-        self._clock = 0.0
-        signs = Signs(Notifier(address), self.said.append, clock=self._tick)
-        watch(self._open, classify, self._golden, signs, self._going, lambda: False, 4.0, self.waited.append, 0.2)
 
-    def _tick(self):
-        self._clock += 10.0
-        return self._clock
+    def prepare(self, image):
+        return image
 
-    def _open(self):
-        camera = self._cameras.pop(0)
-        if isinstance(camera, Exception):
-            raise camera
-        return camera.open()
+    def classify(self, image):
+        return Prediction("label {}".format(image[0, 0, 0]), 0.5, (), False, 0.1, 0.2)
 
-    def _golden(self):
+    def check(self):
         self.checked += 1
         self._check()
 
-    def _going(self):
-        self._rounds -= 1
-        return bool(self._cameras) and self._rounds > 0
+
+def camera_of(*openings):
+    """A live feed that gives these grey values, or raises these errors, opening after opening; at the end None."""
+    waiting = list(openings)
+
+    def frames(values):
+        for sequence, value in enumerate(values):
+            yield Frame(sequence, monotonic_ns(), np.full((4, 4, 3), value, np.uint8), "fake")
+            time.sleep(0.02)
+
+    def opened():
+        this = waiting.pop(0) if waiting else SourceError("gone", "a camera", "wait")
+        if isinstance(this, Exception):
+            raise this
+        return Source(frames(this), lambda: None, True)
+
+    return Feed("fake", True, lambda: None, opened), lambda: bool(waiting)
 
 
-def test_a_lost_camera_is_a_sign_of_life_after_each_retry_with_golden_vectors_and_waits_longer_each_time(told):
+def watched(address, feed, going, learnt):
+    """What watch() said of `feed` while going()."""
+    said = []
+    patience = Patience(first_retry_s=0.01, longest_retry_s=0.02)
+    clock = itertools.count(0.0, 10.0).__next__
+    watch(feed, learnt, Signs(Notifier(address), said.append, clock), going, lambda: False, 0.02, patience, clock)
+    return said
+
+
+def test_while_the_camera_is_away_each_try_is_a_golden_inference_and_a_sign_of_life(told):
     address, received = told
-    done = Watch(address, [SourceError("no camera", "one", "plug it in")] * 5)
-    assert done.checked == 5 and done.waited == [1.0, 2.0, 4.0, 4.0, 4.0]
-    assert [each[:2] for each in received()] == [[READY, ALIVE]] * 5
-    assert done.said == ["waiting for the camera: no camera; expected one; plug it in"]  # once, not five times
+    away = SourceError("no camera", "one", "plug it in")
+    feed, more = camera_of(*[away] * 5)
+    learnt = Learnt()
+    said = watched(address, feed, more, learnt)
+    came = received()
+    assert learnt.checked >= 2 and len(came) == learnt.checked and all(each[:2] == [READY, ALIVE] for each in came)
+    assert said == ["waiting for the camera: no camera; expected one; plug it in"]  # once, not five times
 
 
 def test_golden_vectors_that_do_not_hold_give_no_sign_of_life_and_end_the_service(told):
@@ -122,26 +117,22 @@ def test_golden_vectors_that_do_not_hold_give_no_sign_of_life_and_end_the_servic
     def differs():
         raise GateError("other features", "golden", "stop")
 
+    feed, more = camera_of(SourceError("no camera", "one", "plug it in"))
     with pytest.raises(GateError):
-        Watch(address, [SourceError("no camera", "one", "plug it in")] * 3, check=differs)
+        watched(address, feed, lambda: True, Learnt(differs))
     assert received() == []
 
 
 def test_frames_are_signs_of_life_and_a_change_of_label_is_said_once(told):
     address, received = told
-    camera = Pipe(live=False)
-    for value in (1, 1, 2):
-        camera.feed(value)
-    os.close(camera.into)
-    done = Watch(address, [camera, SourceError("gone", "a camera", "wait")])
+    feed, more = camera_of([101, 101, 102], SourceError("gone", "a camera", "wait"))
+    said = watched(address, feed, more, Learnt())
     lines = [line for each in received() for line in each if line.startswith("STATUS")]
-    assert lines[:3] == ["STATUS=label 1 0.50", "STATUS=label 1 0.50", "STATUS=label 2 0.50"]
-    assert "waiting for the camera: the pipe ended" in lines[3]
-    assert [line.split(";")[0] for line in done.said] == [
-        "label 1 0.50",
-        "label 2 0.50",
-        "waiting for the camera: the pipe ended",
-        "waiting for the camera: gone",
+    assert "STATUS=label 101 0.50" in lines and "STATUS=label 102 0.50" in lines
+    assert [line.split(";")[0] for line in said[:3]] == [
+        "label 101 0.50",
+        "label 102 0.50",
+        "waiting for the camera: fake ended",
     ]
 
 
@@ -155,21 +146,30 @@ def test_at_most_one_sign_of_life_a_second_is_sent(told):
     assert len(received()) == 13
 
 
-def test_a_camera_that_comes_back_is_tried_at_once_the_next_time(told):
-    camera = Pipe(live=False)
-    camera.feed(1)
-    os.close(camera.into)
-    gone = SourceError("gone", "a camera", "wait")
-    assert Watch(told[0], [gone, gone, camera, gone]).waited == [1.0, 2.0, 1 / 25, 1.0, 2.0]
+def test_a_camera_that_hangs_in_its_opening_gives_no_sign_of_life(told):
+    address, received = told
+    done = threading.Event()
+
+    def hangs():
+        done.wait(60)
+        raise SourceError("no camera", "one", "plug it in")
+
+    going = iter([True] * 2 + [False] * 9)
+    feed = Feed("fake", True, lambda: None, hangs)
+    thread = threading.Thread(target=watched, args=(address, feed, lambda: next(going), Learnt()))
+    thread.start()
+    assert received(timeout_s=1.5) == []
+    done.set()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
-def test_a_read_that_does_not_return_ends_the_service_so_that_it_is_started_anew(told):
-    camera = Pipe()
-    camera.feed(1)
-    with pytest.raises(SourceError) as caught:
-        Watch(told[0], [camera, camera])
-    assert "does not return" in str(caught.value)
-    os.close(camera.into)  # lets the reading thread go
+def test_a_film_in_a_cameras_place_is_shown_again_and_again(tmp_path):
+    feed = replayed(find_feed(camera_folder(str(tmp_path / "pictures"), [np.full((8, 8), 99, np.uint8)] * 2)))
+    with feed.open() as source:
+        frames = [source.read() for _ in range(3)]
+    assert feed.live and [frame.sequence for frame in frames] == [0, 1, 2]
+    assert [frame.name for frame in frames] == ["0.png", "1.png", "0.png"]
 
 
 class Served:

@@ -3,6 +3,15 @@
 
 const $ = (id) => document.getElementById(id);
 const percent = (share) => `${Math.round(100 * share)} %`;
+const STATES = {
+  starting: "Starting",
+  live: "The camera is there",
+  lost: "Waiting for the camera",
+  stale: "No new picture comes",
+  frozen: "The picture is frozen",
+  black: "The picture is black",
+  lent: "A release on trial has the camera",
+};
 const MOST_CHIPS = 24, MOST_HELD = 40, ANNOUNCE_MS = 2500;
 
 let token = "";
@@ -151,9 +160,7 @@ function showState(name, text, title, line) {
 
 function show(now) {
   const { state, result } = now;
-  if (state.name === "live") showState("live", "live");
-  else if (state.name === "lent") showState("lent", "lent", "A release on trial has the camera", "It comes back by itself.");
-  else showState("waiting", "waiting", "Waiting for the camera", state.line);
+  showState(state.name, state.name, STATES[state.name], state.name === "lent" ? "It comes back by itself." : state.line);
   const live = state.name === "live";
   $("speed").textContent = live ? `${now.frames_per_second.toFixed(1)} fps` : "–";
   $("age").textContent = live && result ? `${Math.round(result.age_ms)} ms` : "–";
@@ -167,12 +174,12 @@ function show(now) {
 }
 
 function showAnswer(result) {
-  const unsure = !result || result.unknown || result.score < 0.5;
-  $("answer").textContent = result ? (result.unknown ? "unknown" : result.label) : "–";
+  const unsure = !result || result.unknown || !result.sure || result.score < 0.5;
+  $("answer").textContent = result ? (result.unknown ? "unknown" : result.sure ? result.label : "unsure") : "–";
   $("answer").dataset.sure = result && unsure ? "no" : "yes";
   $("score").textContent = result ? percent(result.score) : "";
-  $("nearest").hidden = !(result && result.unknown);
-  if (result && result.unknown) $("nearest").textContent = `unlike everything it knows; nearest is ${result.label}`;
+  $("nearest").hidden = !result || (result.sure && !result.unknown);
+  if (result) $("nearest").textContent = `${result.unknown ? "unlike everything it knows" : "not sure enough"}; nearest is ${result.label}`;
   fill($("top"), result ? result.top : [], (found) => {
     const row = make("li", {}, make("span", { className: "name", title: found.label }, found.label), bar(0, found.score));
     row.append(make("span", { className: "share" }, percent(found.score)));
@@ -365,11 +372,8 @@ function thumb(example) {
 
 // -- events and releases --------------------------------------------------------------------------------------------
 
-const STATES = { live: "camera is there", waiting: "camera is away", lent: "camera is lent" };
-
 async function showEvents() {
-  const { events } = await ask("GET", "/api/events");
-  const seen = events.filter((event) => event.text !== "starting");
+  const { events: seen } = await ask("GET", "/api/events");
   $("no-events").hidden = seen.length > 0;
   fill($("events"), seen, (event) => {
     const text = event.kind === "seen" ? event.text : STATES[event.kind];
