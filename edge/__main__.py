@@ -29,7 +29,9 @@ def main(arguments: list) -> int:
         if options.verb in _LEARNING:
             _recover(board, arguments)
         outcome = _call(board, options)
-        if options.verb == "run" and "left" in outcome.fields:  # the page went back to another release: that one goes on
+        if (
+            options.verb == "run" and "left" in outcome.fields
+        ):  # the page went back to another release: that one goes on
             _start_current(board, arguments)
     except KeyboardInterrupt:
         return 130
@@ -152,9 +154,7 @@ def _add_learning(add, common):
         " name shown, u to take the last back",
     )
     run.add_argument("--notice", action="store_true", help="keep steady scenes as evidence and questions for later")
-    run.add_argument(
-        "--keep-pictures", action="store_true", help="with --teach, --notice or --web: keep pictures, too"
-    )
+    run.add_argument("--keep-pictures", action="store_true", help="with --teach, --notice or --web: keep pictures, too")
     run.add_argument("--person", default="", help="with --teach or --web: who teaches")
     run.add_argument(
         "--web",

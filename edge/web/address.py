@@ -35,7 +35,9 @@ def parse_address(text: str) -> Address:
     host = (found.group(1).strip("[]") if found else "") or default_host
     port = int(found.group(2) or default_port) if found else -1
     if not text or not 0 <= port <= 65535 or host.isdigit():  # `--web 0` is a camera in the wrong place
-        raise UsageError("the address {!a}".format(text), "ADDRESS:PORT, such as " + DEFAULT, "name the camera before --web")
+        raise UsageError(
+            "the address {!a}".format(text), "ADDRESS:PORT, such as " + DEFAULT, "name the camera before --web"
+        )
     return Address(host, port)
 
 

@@ -178,4 +178,3 @@ class Teaching:
             "retrained": bool(learned.retrained),
             "verdict": dict(enough_fields(verdict.enough), before=verdict.before, after=verdict.after),
         }
-

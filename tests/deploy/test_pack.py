@@ -68,7 +68,9 @@ def test_the_same_inputs_give_the_same_bytes(run: Path, key: Path, tmp_path: Pat
     assert pack(run, key, NOW, out=tmp_path / "two.edge").archive.read_bytes() == one
 
 
-def test_the_runtime_is_the_board_package_in_source_only_with_its_page_and_starts(run: Path, key: Path, tmp_path: Path) -> None:
+def test_the_runtime_is_the_board_package_in_source_only_with_its_page_and_starts(
+    run: Path, key: Path, tmp_path: Path
+) -> None:
     archive = pack(run, key, NOW).archive
     with zipfile.ZipFile(archive) as zipped:
         runtime = [name for name in zipped.namelist() if name.startswith("runtime/")]

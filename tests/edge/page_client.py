@@ -66,7 +66,9 @@ class Viewer:
         sent.update(headers)
         key = base64.b64encode(os.urandom(16)).decode()
         sent.update({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"})
-        lines = ["GET /api/live HTTP/1.1", "Sec-WebSocket-Key: " + key] + ["{}: {}".format(*each) for each in sent.items()]
+        lines = ["GET /api/live HTTP/1.1", "Sec-WebSocket-Key: " + key] + [
+            "{}: {}".format(*each) for each in sent.items()
+        ]
         self._socket = socket.create_connection((client.host, client.port), timeout=20)
         self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         self._file = self._socket.makefile("rb")

@@ -69,7 +69,9 @@ def test_the_page_may_be_asked_for_by_address_and_by_its_own_names(host):
     assert may_be_named(host, NAMES)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost,evil", "1.2.3", "local host"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "", "localhost,evil", "1.2.3", "local host"]
+)
 def test_another_name_that_resolves_here_is_refused(host):
     assert not may_be_named(host, NAMES)
     assert _status(Guard(None, NAMES).check_place, _request(host=host)) == 421

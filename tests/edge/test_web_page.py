@@ -273,7 +273,11 @@ def test_ten_megabytes_of_headers_or_body_are_cut_off_and_the_loop_goes_on(world
         b"GET / HTTP/1.1\r\n" + host + b"X: " + b"a" * (10 << 20),
         b"GET /" + b"a" * (10 << 20),
         b"POST /api/hold HTTP/1.1\r\n" + host + b"Content-Length: 10485760\r\n\r\n" + b"a" * (10 << 20),
-        b"POST /api/hold HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n" + b"a00000\r\n" + b"a" * (10 << 20),
+        b"POST /api/hold HTTP/1.1\r\n"
+        + host
+        + b"Transfer-Encoding: chunked\r\n\r\n"
+        + b"a00000\r\n"
+        + b"a" * (10 << 20),
     ):
         assert b" 200 " not in client.raw(data)
     assert client.ask("GET", "/api/now")[0] == 200

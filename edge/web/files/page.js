@@ -292,10 +292,12 @@ async function forgotten(path) {
   showLearned(report.learned);
 }
 
-$("undo").addEventListener("click", attempt(async () => {
+const undo = attempt(async () => {
   await forgotten("/api/lessons/newest");
   $("hold").focus();
-}));
+});
+$("undo").addEventListener("click", undo);
+$("undo-last").addEventListener("click", undo);
 
 function showLearned(learned) {
   labels = learned.labels;
@@ -333,6 +335,7 @@ function showVerdict({ verdict, set_aside: aside, retrained }) {
 
 function showExamples({ examples, total }) {
   $("no-examples").hidden = total > 0;
+  $("undo-last").hidden = total === 0;
   const groups = new Map();
   for (const example of examples) groups.set(example.label, [...(groups.get(example.label) || []), example]);
   const parts = [];
