@@ -172,8 +172,6 @@ class _Connections(tornado.httpserver.HTTPServer):
 class _Asked(tornado.web.RequestHandler):
     """Any request: the site answers it in another thread, since that may take a while."""
 
-    SUPPORTED_METHODS = ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS")
-
     def initialize(self, server: PageServer) -> None:
         self._server = server
 
@@ -189,9 +187,12 @@ class _Asked(tornado.web.RequestHandler):
         loop = tornado.ioloop.IOLoop.current()
         _answer(self, await loop.run_in_executor(self._server.pool, self._server.site.answer, asked))
 
-    head = post = delete = put = patch = options = get
+    head = post = delete = get
 
     def write_error(self, status_code: int, **why: Any) -> None:
+        if status_code == 405:  # a method that is not one of these, which the site can say more of
+            _answer(self, self._server.site.answer(_request(self.request, self._server.scheme)))
+            return
         _answer(self, error_reply(status_code, "Refused", self._reason, "another request", "see /api/openapi.json"))
 
 
