@@ -317,7 +317,7 @@ function showLearned(learned) {
 }
 
 function showVerdict({ verdict, set_aside: aside, retrained }) {
-  $("verdict").textContent = `${verdict.line}.`;
+  $("verdict").textContent = `${verdict.line}.`.replace(/`([^`]*)`/g, "“$1”");
   fill($("classes"), verdict.classes, (each) => {
     const counts = `${each.right} of ${each.examples} right when left out`;
     const row = make("li", {}, make("span", {}, each.label), make("span", {}, counts), bar(each.low, each.high));
