@@ -23,6 +23,8 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     from edge.sources import find_feed
     from edge.tally import Tally
 
+    if options.tls:
+        raise UsageError("--tls without --web", "both", "leave it out")
     feeds = [find_feed(text) for text in options.source]
     _refuse_several(options)
     manner = Manner(options.max_fps, options.skip_still, options.smooth, options.min_score)

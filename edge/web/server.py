@@ -60,11 +60,12 @@ class PageServer:
         """Listens from now on. Raises UsageError for an address that cannot be had."""
         self.site = site
         self.scheme = "https" if tls else "http"
-        self.pool = ThreadPoolExecutor(_ANSWERING, thread_name_prefix="page")
+        self._pool = ThreadPoolExecutor(_ANSWERING, thread_name_prefix="page")
         self.viewers: Set["_Viewer"] = set()
         self.waiting: Set["_Viewer"] = set()
         self._tls = tls
         self._share_at = 0.0
+        self._closing = False
         self._ready = threading.Event()
         try:
             self._sockets = tornado.netutil.bind_sockets(address.port, address.host)
@@ -85,8 +86,11 @@ class PageServer:
 
     def __exit__(self, *_: object) -> None:
         self.site.scene.on_change = lambda: None
-        self.pool.shutdown()
-        self._loop.add_callback(self._close)
+        refusing = threading.Event()
+        self._loop.add_callback(self._take_no_more, refusing)
+        refusing.wait()
+        self._pool.shutdown()  # what was asked before is answered
+        self._loop.add_callback(self._loop.call_later, _LAST_WORDS_S, self._loop.stop)
         self._thread.join()
 
     def wake(self) -> None:
@@ -94,6 +98,12 @@ class PageServer:
         if self.waiting and time.monotonic() >= self._share_at:
             self._share_at = time.monotonic() + max(1 / _PICTURES_PER_SECOND, len(self.viewers) / _PICTURES_TO_ALL)
             self._loop.add_callback(self._share)
+
+    async def answer(self, request: Request) -> Reply:
+        """The site's, found in another thread, since that may take a while."""
+        if self._closing:
+            return error_reply(503, "Refused", "the page is being closed", "one that is open", "try again")
+        return await self._loop.run_in_executor(self._pool, self.site.answer, request)
 
     def share_soon(self) -> None:
         """A viewer has come. From the server's own thread."""
@@ -137,10 +147,11 @@ class PageServer:
         self._cancel_tasks()
         self._loop.close(all_fds=True)
 
-    def _close(self) -> None:
+    def _take_no_more(self, done: threading.Event) -> None:
+        self._closing = True
         for viewer in list(self.viewers):
             viewer.close(1001)
-        self._loop.call_later(_LAST_WORDS_S, self._loop.stop)
+        done.set()
 
     def _cancel_tasks(self) -> None:
         """Of viewers that have not said goodbye."""
@@ -170,7 +181,7 @@ class _Connections(tornado.httpserver.HTTPServer):
 
 
 class _Asked(tornado.web.RequestHandler):
-    """Any request: the site answers it in another thread, since that may take a while."""
+    """Any request but a viewer's."""
 
     def initialize(self, server: PageServer) -> None:
         self._server = server
@@ -183,9 +194,7 @@ class _Asked(tornado.web.RequestHandler):
         return None  # nothing is to be kept
 
     async def get(self) -> None:
-        asked = _request(self.request, self._server.scheme)
-        loop = tornado.ioloop.IOLoop.current()
-        _answer(self, await loop.run_in_executor(self._server.pool, self._server.site.answer, asked))
+        _answer(self, await self._server.answer(_request(self.request, self._server.scheme)))
 
     head = post = delete = get
 
