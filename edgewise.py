@@ -42,6 +42,7 @@ DESK = {
 }
 BOARD = {  # run by the board's own runtime: python3 -m edge VERB
     "run": "Classify a camera, a film or a folder of pictures.",
+    "collect": "Take pictures from a camera into a folder for `train`.",
     "teach": "Teach a label from pictures.",
     "fit": "Fit the camera's look from a few pictures.",
     "forget": "Take back what was taught.",
@@ -68,8 +69,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def on_board(arguments: list[str]) -> int:
-    """Starts the board's own command, which takes the rest; only its help is the same without a board."""
-    if "--help" in arguments or "-h" in arguments:
+    """Starts the board's own command, which takes the rest; its help and `collect` are the same without a board."""
+    at_the_desk = "collect" in arguments and "--board" not in arguments  # a camera here, before there is a board
+    if "--help" in arguments or "-h" in arguments or at_the_desk:
         from edge.__main__ import main as board_main
 
         return board_main(["--board", "", *arguments])

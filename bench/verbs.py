@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench import flash, int8, learning
+from bench import camera, flash, int8, learning
 from bench.rows import Row, as_fields, markdown
 from edge.contract.errors import UsageError
 from edge.contract.results import Outcome
@@ -17,7 +17,7 @@ _PYTHON36 = Path(__file__).resolve().parents[1] / ".venv36" / "bin" / "python"  
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="What is measured: int8, learning or flash.")],
+    name: Annotated[str, typer.Argument(help="What is measured: int8, learning, flash or camera.")],
     progress: Callable[[str, int, int], None],
     runs: Annotated[Path, typer.Option(help="Finished run folders, as scripts/NAME_runs.py leaves them.")] = Path(
         "runs"
@@ -35,7 +35,8 @@ def bench(
     """Measure the claims beside the public tools. int8: accuracy, agreement, latency, exactness. learning: new classes
     from a few examples, what is unknown, calibration, the time of a pass, corrections by MNIST's writers, looks.
     flash: time and bytes over a real sshd; installs that are killed, cut off from power and mutated (as root, for
-    its mounts).
+    its mounts). camera: the frame loop beside raw inference and others' loops, ages, start,
+    memory, streams lost and back.
 
     A tool that is not installed or does not work has its failing command in the table; `scripts/setup bench` installs
     them. A claim that does not hold is printed like any other.
@@ -59,10 +60,13 @@ def bench(
     elif name == flash.NAME:
         flash_bench = flash.FlashBench(runs, out, flash.QUICK if quick else flash.FULL, command, progress)
         measured = flash_bench.machine, flash_bench.measure()
+    elif name == camera.NAME:
+        settings_of_camera = camera.QUICK if quick else camera.FULL
+        camera_bench = camera.CameraBench(runs, out, settings_of_camera, command, progress)
+        measured = camera_bench.machine, camera_bench.measure()
     else:
-        raise UsageError(
-            f"the bench {name!r}", f"{int8.NAME}, {learning.NAME} or {flash.NAME}", f"run `edgewise bench {int8.NAME}`"
-        )
+        names = ", ".join((int8.NAME, learning.NAME, flash.NAME, camera.NAME))
+        raise UsageError(f"the bench {name!r}", f"one of {names}", f"run `edgewise bench {int8.NAME}`")
     lines = markdown(*measured).splitlines()
     if quick:
         lines.insert(0, "Quick: fewer pictures, seeds or draws; not the figures to quote.")

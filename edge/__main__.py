@@ -16,7 +16,11 @@ from edge.contract.boards import find_board
 from edge.contract.errors import EdgewiseError
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
+_RUNTIME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_AGAIN = "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('edge', run_name='__main__')"
 _PAGE = "127.0.0.1:8080"
+_SOURCES = ("run", "collect", "serve", "frames")
+_IN_A_PIPE = "@/dev/fd/"  # a source that can be read once
 _LEARNING = ("run", "teach", "fit", "forget", "learned")
 _SERVICE = ("supervise", "service", "logs", "doctor")
 
@@ -24,15 +28,15 @@ _SERVICE = ("supervise", "service", "logs", "doctor")
 def main(arguments: list) -> int:
     """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
     options = _parser().parse_args(arguments)
+    if options.verb in _SOURCES:
+        _hide_passwords(arguments)
     board = Board(os.path.abspath(options.board), platform.machine(), find_board())
     try:
         if options.verb in _LEARNING:
             _recover(board, arguments)
         outcome = _call(board, options)
-        if (
-            options.verb == "run" and "left" in outcome.fields
-        ):  # the page went back to another release: that one goes on
-            _start_current(board, arguments)
+        if options.verb == "run" and "left" in outcome.fields and not any(_IN_A_PIPE in word for word in arguments):
+            _start_current(board, arguments)  # the page went back to another release, which goes on
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
@@ -49,6 +53,22 @@ def main(arguments: list) -> int:
     return outcome.exit_code
 
 
+def _hide_passwords(arguments):
+    """Starts anew with each address that holds a password in a pipe: every user may read a process's arguments."""
+    from edge.sources.address import hidden
+
+    kept = list(arguments)
+    for place, word in enumerate(arguments):
+        if hidden(word) != word:
+            out, into = os.pipe()
+            os.write(into, word.encode("utf-8") + b"\n")
+            os.close(into)
+            os.set_inheritable(out, True)
+            kept[place] = _IN_A_PIPE + str(out)
+    if kept != arguments:
+        os.execv(sys.executable, [sys.executable, "-B", "-c", _AGAIN, _RUNTIME] + kept)
+
+
 def _call(board, options):
     if options.verb == "run" and options.web is not None:
         from edge.web.run import run_with_page
@@ -58,6 +78,11 @@ def _call(board, options):
         from edge.watch import run
 
         return run(board, options, _print_now)
+    if options.verb == "collect":
+        from edge.collect import collect
+
+        has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        return collect(options, has_display, _say_now if options.json else _print_now)
     if options.verb == "serve":
         return _serve(board, options)
     if options.verb == "supervise":
@@ -82,6 +107,10 @@ def _print_now(line):
 def _ask_secret(question):
     """What a person types without showing it; None where nobody sits at a terminal."""
     return getpass.getpass(question) if sys.stdin.isatty() else None
+
+
+def _say_now(line):
+    print(line, file=sys.stderr, flush=True)
 
 
 def _recover(board, arguments):
@@ -130,8 +159,8 @@ def _add_learning(add, common):
         "source",
         nargs="*",
         default=["0"],
-        help="a camera (0, which is the default, /dev/video1, csi:0), a stream (rtsp://..., http://...), a film, a picture, a folder of"
-        " pictures, test: for a pattern, or @FILE for a file with one of these; several take turns",
+        help="a camera (0, which is the default, /dev/video1, csi:0), a stream (rtsp://..., http://...), a film, a"
+        " picture, a folder of pictures, test: for a pattern, or @FILE for a file with one of these; several take turns",
     )
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
@@ -144,6 +173,7 @@ def _add_learning(add, common):
     )
     run.add_argument("--max-fps", type=_amount, default=0.0, metavar="N", help="classify at most so many a second")
     run.add_argument("--skip-still", action="store_true", help="keep the last answer while nothing moves")
+    run.add_argument("--profile", metavar="JSON", help="write where the time went, as a Chrome trace")
     run.add_argument("--threads", type=_count, default=1, metavar="N", help="of the network; 1 leaves cores to others")
     run.add_argument("--no-look", action="store_true", help="for pictures that are not this camera's")
     run.add_argument(
@@ -165,6 +195,18 @@ def _add_learning(add, common):
         " which is asked for".format(_PAGE),
     )
     run.add_argument("--tls", metavar="PEM", help="with --web: a certificate and its key, in one file")
+    collect = add(
+        "collect",
+        "Take pictures into a folder that `edgewise train` reads.",
+        epilog=_EXAMPLE.format("collect 0 --label cup pen --out photos/ --show"),
+    )
+    collect.add_argument("source", help="as for `run`, one of them")
+    collect.add_argument(
+        "--label", required=True, nargs="+", help="what is taken: hold 1 for the first, 2 for the next"
+    )
+    collect.add_argument("--out", required=True, metavar="DATA", help="the folder; pictures go into DATA/LABEL/")
+    collect.add_argument("--all", action="store_true", help="take all that is not like another, without keys")
+    collect.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
     teach = add("teach", "Teach a label from pictures.", epilog=_EXAMPLE.format("teach --label cup cups/"))
     teach.add_argument("pictures", nargs="+", help="pictures, or folders of them")
     teach.add_argument("--label", required=True, help="what they show: a new class, or one that is known")

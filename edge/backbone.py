@@ -26,12 +26,12 @@ class Backbone(NamedTuple):
     deep: Optional[Deep] = None  # what the deeper pass needs, if the release has it
 
 
-def open_backbone(release: Release, threads: int = 1) -> Backbone:
-    """Loads the network and head.npz of `release`. Raises FormatError."""
+def open_backbone(release: Release, threads: int = 1, profile: Optional[str] = None) -> Backbone:
+    """Loads the network and head.npz of `release`. profile: as for edge.engine.open_session(). Raises FormatError."""
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
     key = backbone_key(release.backbone(), base.step)
-    engine = Engine(release.file("model.u8.onnx"), threads)
+    engine = Engine(release.file("model.u8.onnx"), threads, profile=profile)
     return Backbone(release.labels, spec, engine, base, key, open_deep(release, threads))
 
 

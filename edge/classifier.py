@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from edge.backbone import features_seen, open_backbone
+from edge.backbone import Backbone, features_seen, open_backbone
 from edge.contract.results import Prediction
 from edge.head import even, probabilities
 from edge.look import identity
@@ -26,6 +26,7 @@ class Classifier:
         self._look = recalled.look
         self._head = recalled.head
         self.labels = recalled.head.labels
+        self.spec = recalled.network.spec
         self.is_retrained = recalled.passed is not None  # by a deeper pass on this board
 
     def classify(self, frame: np.ndarray) -> Prediction:
@@ -37,7 +38,7 @@ class Classifier:
 
     def prepare(self, frame: np.ndarray) -> np.ndarray:
         """As `classify` does it first; any thread may. Returns (height, width, channels) uint8."""
-        return prepare(frame, self._network.spec)
+        return prepare(frame, self.spec)
 
     def classify_prepared(self, pixels: np.ndarray) -> Prediction:
         """pixels: what `prepare` gave."""
@@ -56,12 +57,18 @@ class Classifier:
 def open_classifier(
     release: Release, store: Store, threads: int = 1, use_look: bool = True, false_alarms: float = FALSE_ALARMS
 ) -> Classifier:
-    """Loads `release` and what `store` has for it. Raises FormatError.
+    """Loads `release` and what `store` has for it; the rest as for taught_classifier()."""
+    return taught_classifier(open_backbone(release, threads), store, use_look, false_alarms)
+
+
+def taught_classifier(
+    backbone: Backbone, store: Store, use_look: bool = True, false_alarms: float = FALSE_ALARMS
+) -> Classifier:
+    """`backbone` with what `store` has for it. Raises FormatError.
 
     use_look: False for pictures that the camera did not take; the head stays what its lessons made it.
     false_alarms: as for Classifier.
     """
-    backbone = open_backbone(release, threads)
     recalled = recall(backbone, store)
     if not use_look:
         recalled = recalled._replace(look=identity(backbone.spec.channels))

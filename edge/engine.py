@@ -12,11 +12,17 @@ _BATCH_PIXELS = 1 << 16  # of pictures at once: 64 of 32 x 32, 1 of 224 x 224
 
 
 def open_session(
-    path: str, threads: int = 1, optimized_path: Optional[str] = None, optimize: bool = True, arena: bool = True
+    path: str,
+    threads: int = 1,
+    optimized_path: Optional[str] = None,
+    optimize: bool = True,
+    arena: bool = True,
+    profile: Optional[str] = None,
 ) -> onnxruntime.InferenceSession:
     """`optimized_path`: where onnxruntime writes the graph that it really runs. Raises FormatError.
 
-    arena: keep memory between runs; without, large tensors are given back after each.
+    arena: keep memory between runs; without, large tensors are given back after each. profile: how the name of
+    onnxruntime's own profile begins; None for none.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -25,6 +31,9 @@ def open_session(
     options.log_severity_level = 3
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if profile:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile
     if optimized_path:
         options.optimized_model_filepath = optimized_path
     try:
@@ -38,10 +47,15 @@ class Engine:
     """A loaded model file. Not for more than one thread at a time."""
 
     def __init__(
-        self, path: str, threads: int = 1, optimized_path: Optional[str] = None, optimize: bool = True
+        self,
+        path: str,
+        threads: int = 1,
+        optimized_path: Optional[str] = None,
+        optimize: bool = True,
+        profile: Optional[str] = None,
     ) -> None:
         """Parameters and errors as those of open_session()."""
-        self._session = open_session(path, threads, optimized_path, optimize)
+        self._session = open_session(path, threads, optimized_path, optimize, profile=profile)
         self._input = self._session.get_inputs()[0]
 
     def run(self, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -56,6 +70,10 @@ class Engine:
             )
         features, logits = self._session.run(["features", "logits"], {self._input.name: pixels})
         return features, logits
+
+    def end_profile(self) -> Tuple[str, int]:
+        """The file of the profile, which ends here, and when it began: nanoseconds of the system's clock."""
+        return self._session.end_profiling(), self._session.get_profiling_start_time_ns()
 
 
 def run_in_batches(engine: Engine, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:

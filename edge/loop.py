@@ -1,7 +1,7 @@
 """The loop: frames in, labelled results out, of one source or of several in turn."""
 
 import time
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Generator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def run_loop(
     patience: Patience = PATIENCE,
     told: Optional[List[str]] = None,
     clock_ns: Callable[[], int] = monotonic_ns,
-) -> Iterator[Tuple[Optional[Frame], Answer]]:
+) -> Generator[Tuple[Optional[Frame], Answer], None, None]:
     """Classifies what the feeds deliver: each frame of a film, the newest of what is live, with turns among several.
 
     prepare: (H, W, 3) uint8 BGR -> what `classify` takes; it runs beside the loop, in the threads that read. A live

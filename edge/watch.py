@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import os
+import tempfile
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edge.board import Board
@@ -19,6 +20,7 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
 
     print_line gets one JSON object a frame with --json, else a line whenever a source's label or state changes.
     """
+    from edge.backbone import open_backbone
     from edge.loop import Manner, run_loop
     from edge.sources import find_feed
     from edge.tally import Tally
@@ -31,7 +33,9 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     tallies = {feed.name: Tally() for feed in feeds}
     told: List[str] = []
     with contextlib.ExitStack() as stack:
-        teacher, press, notice = _classifier(stack, board, options, print_line)
+        trace, profile = _trace(stack, options)
+        network = open_backbone(this_release(), options.threads, profile)
+        teacher, press, notice = _classifier(stack, board, options, network, print_line)
         show, pressed = _sinks(stack, options)
         say = Speaker(print_line, options.json, several=len(feeds) > 1)
         frames = stack.enter_context(
@@ -47,10 +51,15 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
                     for key in sorted(set(pressed())):  # held down, a key repeats
                         going = going and key != "q"
                         press(key, frame, result)
+                    if options.profile:
+                        trace.add(result)
                 if not going:
                     break
         except KeyboardInterrupt:
             pass  # the ordinary end of a camera; a film that is being written is finished
+        if options.profile:
+            events = trace.write(options.profile, *network.engine.end_profile())
+            told.append("{}: {} events".format(options.profile, events))
     return outcome_of({name: tally.summary() for name, tally in tallies.items()}, told)
 
 
@@ -109,6 +118,15 @@ def outcome_of(summaries: Dict[str, Any], told: List[str]) -> Outcome:
     return Outcome(tuple(lines + told), fields)
 
 
+def _trace(stack: contextlib.ExitStack, options: argparse.Namespace) -> Tuple[Any, Optional[str]]:
+    """What takes results for --profile, and where onnxruntime's own profile goes meanwhile; None without --profile."""
+    if not options.profile:
+        return None, None
+    from edge.profiling import Trace
+
+    return Trace(), os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "onnxruntime")
+
+
 def _refuse_several(options: argparse.Namespace) -> None:
     """Raises UsageError where keys, a window or a film are for one source."""
     wanted = ["--show"] * options.show + ["--out"] * bool(options.out) + ["--teach"] * (options.teach is not None)
@@ -119,7 +137,11 @@ def _refuse_several(options: argparse.Namespace) -> None:
 
 
 def _classifier(
-    stack: contextlib.ExitStack, board: Board, options: argparse.Namespace, print_line: Callable[[str], None]
+    stack: contextlib.ExitStack,
+    board: Board,
+    options: argparse.Namespace,
+    network: Any,
+    print_line: Callable[[str], None],
 ) -> Tuple[Any, Callable[[str, Any, FrameResult], None], Callable[[Any, FrameResult], None]]:
     """What prepares and classifies frames, what a key does with a frame and its result in view, what notices them."""
 
@@ -128,23 +150,19 @@ def _classifier(
             print_line(json.dumps({"said": line}) if options.json else line)
 
     if options.teach is None and not options.notice:
-        from edge.classifier import open_classifier
+        from edge.classifier import taught_classifier
 
         with open_learned(board) as store:
-            classifier = open_classifier(
-                this_release(), store, options.threads, not options.no_look, options.false_alarms
-            )
+            classifier = taught_classifier(network, store, not options.no_look, options.false_alarms)
         say(RETRAINED if classifier.is_retrained else None)
         return classifier, lambda key, frame, result: None, lambda frame, result: None
     if options.no_look:
         raise UsageError("--no-look with --teach or --notice", "this camera's pictures", "leave one of them out")
-    from edge.backbone import open_backbone
     from edge.live import LiveTeacher
 
     store = stack.enter_context(open_learned(board))
-    backbone = open_backbone(this_release(), options.threads)
     labels = options.teach or ()
-    teacher = LiveTeacher(backbone, store, labels, options.keep_pictures, options.person, options.false_alarms)
+    teacher = LiveTeacher(network, store, labels, options.keep_pictures, options.person, options.false_alarms)
 
     def notice(frame: Any, result: FrameResult) -> None:
         if options.notice:

@@ -37,8 +37,10 @@ def find_feed(text: str, clock_ns: Callable[[], int] = monotonic_ns, devices: st
     if text.startswith("test:"):
         size, rate = _size_and_rate(text, "test:", _TEST_SIZE, _TEST_RATE)
         return _test_feed(text, size, rate, clock_ns)
-    csi = re.match(r"csi:([0-9]+)(?::|$)", text)
-    if csi:
+    if text.startswith("csi:"):
+        csi = re.match(r"csi:([0-9]+)(?::|$)", text)
+        if csi is None:
+            raise UsageError("the source {}".format(text), "csi:N or csi:N:WIDTHxHEIGHT@RATE", "csi:0, for one")
         size, rate = _size_and_rate(text, csi.group(), _CSI_SIZE, _CSI_RATE)
         return _csi_feed(text, int(csi.group(1)), size, rate, clock_ns)
     if is_address(text):
@@ -72,6 +74,7 @@ def _size_and_rate(text: str, start: str, size: Tuple[int, int], rate: int) -> T
 
 
 def _only_line(path: str) -> str:
+    """A pipe's line can be read once, a file's as often as it is wanted."""
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read(65536).splitlines()

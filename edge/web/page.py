@@ -71,7 +71,8 @@ def open_page(
     """A page that is served until the end of the `with` block.
 
     ask_password: gives what a person types after a question, or None where nobody is asked. Raises UsageError for an
-    address that cannot be had or needs a password that nobody set, or without Tornado; BoardError for a bad password file.
+    address that cannot be had or needs a password that nobody set, or without Tornado; BoardError for a bad password
+    file.
     """
     from edge.web.server import PageServer
 

@@ -26,7 +26,7 @@ class Reply(NamedTuple):
     content_type: str = JSON
     body: bytes = b""
     session: Optional[str] = None  # a new value for the cookie; "" takes it away
-    headers: Dict[str, str] = {}  # besides those that every reply has
+    headers: Dict[str, str] = {}  # noqa: RUF012  never changed; besides those that every reply has
 
 
 class Refused(Exception):

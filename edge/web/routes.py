@@ -1,4 +1,4 @@
-"""What the page's API is: a table of requests and what each does. openapi.json describes the same for other programs."""
+"""What the page's API is: a table of requests and what each does. openapi.json describes it for other programs."""
 
 import functools
 import json

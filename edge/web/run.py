@@ -66,7 +66,7 @@ def run_with_page(
 def _refuse_others(options: argparse.Namespace) -> None:
     if len(options.source) > 1:
         raise UsageError("--web with {} sources".format(len(options.source)), "one", "start one `run` for each")
-    given = (options.show, options.out, options.teach is not None, options.notice, options.no_look)
-    flags = ("--show", "--out", "--teach", "--notice", "--no-look")
+    given = (options.show, options.out, options.teach is not None, options.notice, options.no_look, options.profile)
+    flags = ("--show", "--out", "--teach", "--notice", "--no-look", "--profile")
     for flag in (flag for flag, is_given in zip(flags, given) if is_given):
         raise UsageError("--web with {}".format(flag), "one of them", "teach on the page")

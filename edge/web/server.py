@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, Set
 
-from edge.contract.errors import SourceError, UsageError
+from edge.contract.errors import UsageError
 from edge.web.address import Address
 from edge.web.request import Refused, Reply, Request, error_reply
 from edge.web.routes import LIVE, Site

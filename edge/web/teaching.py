@@ -70,7 +70,10 @@ class Teaching:
             self._take(hold, frame)
 
     def begin(self, label: str, in_view: Optional[Frame]) -> Optional[Dict[str, Any]]:
-        """Begins to collect, with the frame in view. Raises UsageError for an impossible label, BoardError while it cannot be."""
+        """Begins to collect, with the frame in view.
+
+        Raises UsageError for an impossible label, BoardError without a frame or while somebody else collects.
+        """
         label = check_label(label)
         if in_view is None:
             raise BoardError("no picture is in view", "a camera that delivers", "wait until it is back")

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="no chromium and chromedriver"),
 ]
-PASSWORD = "correct horse"
+PASSWORD = "correct horse"  # noqa: S105
 WAIT_S = 20
 
 

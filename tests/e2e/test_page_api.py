@@ -15,7 +15,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="no Schemathesis to as
 from schemathesis.specs.openapi.checks import ignored_auth  # noqa: E402
 
 FILE = Path(__file__).resolve().parents[2] / "edge" / "web" / "openapi.json"
-PASSWORD = "correct horse"
+PASSWORD = "correct horse"  # noqa: S105
 schema = schemathesis.openapi.from_path(str(FILE)).exclude(path="/api/live")  # a WebSocket
 schema = schema.exclude(operation_id="logOut")  # of the session that the others need
 
@@ -34,6 +34,6 @@ def test_every_answer_is_one_that_the_file_describes(case: Any, served: Any) -> 
     before = camera.frames
     case.headers.setdefault("X-CSRF-Token", client.token)
     case.cookies.setdefault("edgewise", client.cookie)
-    # That nothing goes without a session is tested of every route; here each request has one, also where it made up another
+    # That nothing goes without a session is tested of every route; here each request has one
     case.call_and_validate(base_url=f"http://127.0.0.1:{client.port}", excluded_checks=[ignored_auth])
     until(lambda: camera.frames > before)

@@ -77,7 +77,7 @@ class Viewer:
             pass
 
     def next(self):
-        """A message: an object, a picture's bytes, or None when the server closes. Asks for the next after a picture."""
+        """A message: an object, a picture's bytes (then the next is asked for), or None when the server closes."""
         while True:
             start = self._file.read(2)
             if len(start) < 2:

@@ -133,7 +133,7 @@ def test_what_plainly_is_not_there_is_looked_for_and_not_opened():
 
 def test_a_frozen_camera_gets_no_frame_through_and_is_opened_again():
     still = [frame(0, 0.0, 70), frame(1, 2.9, 70), frame(2, 3.0, 70), frame(3, 3.1, 70)]
-    alive = map(lambda number: frame(number, 4.0 + number), itertools.count())
+    alive = (frame(number, 4.0 + number) for number in itertools.count())
     seen = []
     with capturing([feed_of(still, [frame(0, 3.2, 70)], alive, live=True)], lambda image: image, SOON, []) as turns:
         while not seen or seen[-1] != "live" or "frozen" not in seen:
@@ -161,7 +161,9 @@ def test_one_changed_byte_anywhere_is_a_camera_that_lives(row, column, channel):
     changed = frame(1, 2.0, 70)
     changed.image[row, column, channel] += 1
     health = Health(3.0)
-    assert [health.see(each) for each in (frame(0, 0.0, 70), changed, frame(2, 4.0, 70), frame(3, 6.0, 70))] == [LIVE] * 4
+    assert [health.see(each) for each in (frame(0, 0.0, 70), changed, frame(2, 4.0, 70), frame(3, 6.0, 70))] == [
+        LIVE
+    ] * 4
     assert health.see(frame(4, 7.0, 70)) == FROZEN
 
 

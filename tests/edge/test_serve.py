@@ -117,7 +117,7 @@ def test_golden_vectors_that_do_not_hold_give_no_sign_of_life_and_end_the_servic
     def differs():
         raise GateError("other features", "golden", "stop")
 
-    feed, more = camera_of(SourceError("no camera", "one", "plug it in"))
+    feed, _ = camera_of(SourceError("no camera", "one", "plug it in"))
     with pytest.raises(GateError):
         watched(address, feed, lambda: True, Learnt(differs))
     assert received() == []

@@ -151,7 +151,7 @@ def test_a_single_picture_is_one_frame(tmp_path, monkeypatch):
     assert cv2.imwrite(str(tmp_path / "a.png"), np.full((6, 8, 3), 9, np.uint8))
     monkeypatch.chdir(tmp_path)
     for text in ("a.png", str(tmp_path / "a.png")):
-        frames, source = read_all(text)
+        frames, _ = read_all(text)
         assert [(frame.sequence, frame.name) for frame in frames] == [(0, "a.png")]
 
 

@@ -51,7 +51,7 @@ def test_a_camera_that_is_never_without_a_frame_leaves_a_film_its_turn():
     for number in range(4):
         turns.put(1, number)
     came = []
-    for number in range(8):
+    for _ in range(8):
         turns.put(0, "new")
         came.append(turns.take(0.0).index)
     assert came == [0, 1] * 4

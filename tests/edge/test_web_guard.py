@@ -11,7 +11,7 @@ from edge.web.guard import SESSION_S, Guard
 from edge.web.password import is_password, load_password, make_hash, save_password
 from edge.web.request import Refused, Request
 
-PASSWORD = "correct horse"
+PASSWORD = "correct horse"  # noqa: S105
 NAMES = ("localhost", "bench-2", "bench-2.local")
 
 
@@ -41,7 +41,7 @@ def _status(call, *arguments):
 @pytest.mark.parametrize(
     "text, host, port",
     [
-        ("0.0.0.0:80", "0.0.0.0", 80),
+        ("0.0.0.0:80", "0.0.0.0", 80),  # noqa: S104
         ("192.168.1.9", "192.168.1.9", 8080),
         (":9000", "127.0.0.1", 9000),
         ("[::1]:9000", "::1", 9000),
@@ -89,7 +89,7 @@ def test_without_a_password_reading_is_free_and_a_change_needs_the_token():
     guard = Guard(None, NAMES)
     guard.check_session(_request())
     assert _status(guard.check_session, _request("POST")) == 403
-    assert _status(guard.check_session, _request("DELETE", token="é")) == 403
+    assert _status(guard.check_session, _request("DELETE", token="é")) == 403  # noqa: S106
     guard.check_session(_request("POST", token=guard.token_of("")))
 
 

@@ -9,13 +9,13 @@ from glyph_world import KNOWN
 from page_client import PageClient
 from page_world import page_world, until
 
+from edge.contract.results import SourceState
+from edge.web.password import make_hash
+from edge.web.routes import described
+
 pytest.importorskip("tornado", reason="the page needs Tornado")
 
-from edge.contract.results import SourceState  # noqa: E402
-from edge.web.password import make_hash  # noqa: E402
-from edge.web.routes import described  # noqa: E402
-
-PASSWORD = "correct horse"
+PASSWORD = "correct horse"  # noqa: S105
 KEPT = make_hash(PASSWORD)
 
 

@@ -24,7 +24,7 @@ from edge.web.password import is_password, load_password
 
 pytest.importorskip("tornado", reason="the page needs Tornado")
 
-PASSWORD = "correct horse"
+PASSWORD = "correct horse"  # noqa: S105
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_with_a_certificate_the_page_is_served_over_tls(root, tmp_path):
     with _running(root, "--web", "127.0.0.1:0", "--tls", tmp_path / "board.pem") as (_, port):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with urllib.request.urlopen("https://127.0.0.1:{}/api/session".format(port), context=context) as reply:
+        with urllib.request.urlopen("https://127.0.0.1:{}/api/session".format(port), context=context) as reply:  # noqa: S310
             assert json.loads(reply.read().decode())["open"]
 
 

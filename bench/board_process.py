@@ -1,0 +1,140 @@
+"""`edgewise run` as a board starts it, a process of its own: how soon it names a frame, its memory, what it leaves."""
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.servers import free_port, mjpeg_server
+from edge.contract.errors import InputError
+
+_LABELS = 50  # after which memory is steady
+
+
+@dataclass(frozen=True)
+class Endured:
+    """What a long run with a camera that is lost and back left behind."""
+
+    frames: int  # that the camera gave
+    classified: int
+    lost: int  # times that it said so
+    back: int
+    growth_mb: float  # of the process's memory, from a tenth of the run to its end
+    threads: int  # more at the end than at a tenth
+    files: int  # open, likewise
+    readers: int  # processes that it left when it ended
+
+
+class Run:
+    """`ROOT/edgewise run SOURCE --json`, its lines one by one."""
+
+    def __init__(self, root: Path, source: str, *options: str) -> None:
+        command = [str(root / "edgewise"), "run", source, "--json", *options]
+        self.started = time.monotonic()
+        environment = {"EDGEWISE_PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=environment
+        )
+
+    def line(self) -> dict[str, object]:
+        """The next line. Raises InputError at the end."""
+        assert self.process.stdout  # noqa: S101  for mypy
+        text = self.process.stdout.readline()
+        if not text:
+            raise InputError(f"`edgewise run` ended with {self.process.wait()}", "labels", "run it by hand")
+        said: dict[str, object] = json.loads(text)
+        return said
+
+    def memory_mb(self) -> float:
+        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(found.group(1)) / 1e3 if found else float("nan")
+
+    def count(self, what: str) -> int:
+        """Its threads (`task`) or open files (`fd`)."""
+        return sum(1 for _ in Path(f"/proc/{self.process.pid}/{what}").iterdir())
+
+    def children(self) -> list[int]:
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii")
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for pid in (found + " " + " ".join(t.read_text("ascii") for t in threads)).split()]
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
+
+
+def first_label_seconds(root: Path, film: Path, rounds: int) -> float:
+    """From the process's start to its first label; the median."""
+    taken = []
+    for _ in range(rounds):
+        with Run(root, str(film)) as run:
+            run.line()
+            taken.append(time.monotonic() - run.started)
+    return statistics.median(taken)
+
+
+def slowest_imports(root: Path, film: Path, count: int = 6) -> str:
+    """The packages that take longest to import for a first label, by Python's -X importtime."""
+    release = (root / "current").resolve()
+    command = [sys.executable, "-X", "importtime", "-B", "-m", "edge", "--board", str(root), "run", str(film), "--json"]
+    with subprocess.Popen(
+        command, cwd=release / "runtime", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr  # noqa: S101  for mypy
+        lines = process.stderr.read().splitlines()
+    found: dict[str, int] = {}
+    for line in lines:
+        parts = re.match(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\w+)", line)
+        if parts:
+            found[parts.group(2)] = found.get(parts.group(2), 0) + int(parts.group(1))
+    slowest = sorted(found.items(), key=lambda each: -each[1])[:count]
+    return ", ".join(f"{name} {microseconds / 1e3:.0f} ms" for name, microseconds in slowest)
+
+
+def steady_memory_mb(root: Path, film: Path) -> float:
+    with Run(root, str(film)) as run:
+        for _ in range(_LABELS):
+            run.line()
+        return run.memory_mb()
+
+
+def endure(root: Path, frames: int, losses: int, rate: int, progress: Callable[[int, int], None]) -> Endured:
+    """A camera of small, fast frames whose connection is cut `losses` times, and opened again each time."""
+    port, classified, lost, back, seen = free_port(), 0, 0, 0, 0
+    before: tuple[float, int, int] | None = None
+    with (
+        mjpeg_server(port, rate, "64x48", -(-frames // losses)),
+        Run(root, f"http://127.0.0.1:{port}/live.mjpg") as run,
+    ):
+        while lost < losses:
+            said = run.line()
+            if "state" in said:
+                lost += said["state"] == "lost"
+                back += said["state"] == "live"
+                progress(lost, losses)
+                continue
+            classified += 1
+            seen = int(str(said["sequence"])) + 1
+            if before is None and lost >= max(1, losses // 10):
+                before = run.memory_mb(), run.count("task"), run.count("fd")
+        while "state" in run.line():  # back for the last time, so that it can be compared with how it was before
+            pass
+        after = run.memory_mb(), run.count("task"), run.count("fd")
+        readers = run.children()
+        run.process.terminate()
+        run.process.wait()
+    time.sleep(1.0)
+    left = sum(Path(f"/proc/{pid}").exists() for pid in readers)
+    growth, threads, files = (end - start for end, start in zip(after, before or after, strict=True))
+    return Endured(seen, classified, lost, back + 1, growth, int(threads), int(files), left)

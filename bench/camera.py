@@ -1,0 +1,182 @@
+"""The story of `edgewise bench camera`: a Lite0 run in; films, streams and long runs through the loop; rows out."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+
+from bench.board_process import endure, first_label_seconds, slowest_imports, steady_memory_mb
+from bench.camera_peers import PeerLoop, peer_loops
+from bench.film_loop import OURS, RAW, Network, make_film, raw_network, time_film
+from bench.live_loop import frame_ages, return_times
+from bench.rows import Row, at_most, machine, write
+from deploy.keys import keygen
+from deploy.pack import pack
+from edge.classifier import Classifier, open_classifier
+from edge.contract.errors import InputError
+from edge.release import open_release
+from edge.store import open_store
+from train.run_folder import load_run
+
+NAME = "camera"
+_ROOT = Path(__file__).resolve().parents[1]
+_NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
+_NETWORK = ("efficientnet-lite0", 224, 224)
+_MOST_TIMES_RAW = {(640, 480): 1.03, (1280, 720): 1.08, (1920, 1080): 1.25}
+_RATE, _CONSUMED = 30, 5  # frames a second
+_MOST_START_S, _MOST_MEMORY_MB, _MOST_GROWTH_MB, _MOST_RETURN_S = 0.35, 130.0, 3.0, 2.0
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    film_frames: int
+    rounds: int
+    age_seconds: float
+    starts: int
+    returns: int
+    frames: int  # of the long run
+    losses: int
+    rate: int = 1500  # frames a second of the long run's camera
+
+
+FULL = Settings(film_frames=150, rounds=5, age_seconds=60, starts=11, returns=5, frames=200_000, losses=100)
+QUICK = Settings(film_frames=60, rounds=3, age_seconds=10, starts=3, returns=2, frames=4_000, losses=4)
+
+
+class CameraBench:
+    """Rows so far, and the board and its network that they are measured with."""
+
+    def __init__(self, runs: Path, out: Path, settings: Settings, command: str, progress: Progress) -> None:
+        self.runs, self.out, self.settings, self.command, self.progress = runs, out, settings, command, progress
+        self.machine = {**machine(), "settings": str(settings)}
+        self.rows: list[Row] = []
+
+    def measure(self) -> list[Row]:
+        """Every row. Raises InputError for a folder without a Lite0 run of 224 x 224 pixels that can be packed."""
+        run = find_run(self.runs)
+        with tempfile.TemporaryDirectory(prefix="edgewise-bench-") as made:
+            folder = Path(made)
+            root = make_board(run, folder)
+            release = open_release(str((root / "current").resolve()))
+            with open_store(":memory:") as nothing:
+                classifier = open_classifier(release, nothing)
+            network = raw_network(release.file("model.u8.onnx"))
+            films = [make_film(folder, *size, self.settings.film_frames) for size in _MOST_TIMES_RAW]
+            ours = [
+                self.film(film, most, classifier, network)
+                for film, most in zip(films, _MOST_TIMES_RAW.values(), strict=True)
+            ]
+            self.process(root, films[0])
+            self.streams(classifier)
+            self.long_run(root)
+            self.peers(films[0], run, ours[0])
+        return self.rows
+
+    def film(self, film: Path, most: float, classifier: Classifier, network: Network) -> float:
+        """Adds the row; returns our milliseconds a frame."""
+        times, busy = time_film(film, classifier, network, self.settings.rounds, partial(self.progress, film.stem))
+        ours = times.pop(OURS)
+        unit = f"times ({ours.milliseconds:.2f} ms; quartiles {ours.low:.2f} to {ours.high:.2f})"
+        raw = f"({times.pop(RAW).milliseconds:.2f} ms)"
+        peers: dict[str, float | str] = {"processor time of the loop's thread / raw": busy, "raw session.run": raw}
+        peers |= {name: f"{time.ratio:.2f} ({time.milliseconds:.2f} ms)" for name, time in times.items()}
+        name = f"film {film.stem}: frame loop / raw session.run"
+        self.add(Row(name, ours.ratio, unit, *at_most(most, round(ours.ratio, 4)), self.command, peers))
+        return ours.milliseconds
+
+    def peers(self, film: Path, run: Path, ours_ms: float) -> None:
+        """Each with a network of its own: what its loop adds to that stands beside its time."""
+        found = peer_loops(film, run, self.out / "peers", partial(self.progress, "peers"))
+        loops = [peer.loop_ms for peer in found.values() if isinstance(peer, PeerLoop)]
+        peers: dict[str, float | str] = {name: str(peer) for name, peer in found.items()}
+        holds = all(ours_ms < loop for loop in loops) if loops else None
+        name = f"film {film.stem}: milliseconds a frame, beside peers' loops"
+        self.add(Row(name, ours_ms, "ms", "ahead of all", holds, self.command, peers))
+
+    def process(self, root: Path, film: Path) -> None:
+        seconds = first_label_seconds(root, film, self.settings.starts)
+        imports: dict[str, float | str] = {"slowest imports": slowest_imports(root, film)}
+        must, holds = at_most(_MOST_START_S, seconds)
+        self.add(Row("start of the process to the first label", seconds, "s", must, holds, self.command, imports))
+        memory = steady_memory_mb(root, film)
+        must, holds = at_most(_MOST_MEMORY_MB, memory)
+        self.add(Row("memory of `edgewise run`, page off", memory, "MB RSS", must, holds, self.command))
+
+    def streams(self, classifier: Classifier) -> None:
+        ages = frame_ages(classifier, _RATE, _CONSUMED, self.settings.age_seconds)
+        must, holds = at_most(round(1e3 / _RATE + ages.median_pass, 1), ages.p99)
+        about: dict[str, float | str] = {
+            "frames": ages.count,
+            "since the camera made it, ms": ages.p99_made,
+            "one pass, ms": ages.median_pass,
+        }
+        name = f"age of a classified frame, camera {_RATE} fps, consumer {_CONSUMED} fps, p99"
+        self.add(Row(name, ages.p99, "ms", must, holds, self.command, about))
+        name = "RTSP server killed and restarted: its return to the next label, slowest"
+        try:
+            taken = return_times(classifier, self.settings.returns, partial(self.progress, "RTSP"))
+        except InputError as error:
+            self.add(Row(name, str(error), "", "", None, self.command))
+            return
+        must, holds = at_most(_MOST_RETURN_S, max(taken))
+        every: dict[str, float | str] = {"each, s": ", ".join(f"{seconds:.2f}" for seconds in taken)}
+        self.add(Row(name, max(taken), "s", must, holds, self.command, every))
+
+    def long_run(self, root: Path) -> None:
+        settings = self.settings
+        step = partial(self.progress, "losses")
+        done = endure(root, settings.frames, settings.losses, settings.rate, step)
+        must, holds = at_most(_MOST_GROWTH_MB, done.growth_mb)
+        name = f"{done.frames} frames, camera lost and back {settings.losses} times: growth"
+        about: dict[str, float | str] = {
+            "classified": done.classified,
+            "losses said": done.lost,
+            "returns said": done.back,
+            "threads more": done.threads,
+            "files more": done.files,
+            "processes left": done.readers,
+        }
+        clean = max(done.threads, done.files, done.readers) <= 0
+        whole = holds and clean and done.lost == settings.losses
+        self.add(Row(name, done.growth_mb, "MB RSS", f"{must}, nothing left", whole, self.command, about))
+
+    def add(self, *rows: Row) -> None:
+        self.rows.extend(rows)
+        write(self.out, NAME, self.machine, self.rows)
+
+
+def find_run(runs: Path) -> Path:
+    """The first quantized Lite0 run under `runs`. Raises InputError."""
+    for path in sorted(runs.glob("*/int8/head.npz")):
+        spec = load_run(path.parents[1]).spec
+        if (spec.network, spec.height, spec.width) == _NETWORK:
+            return path.parents[1]
+    raise InputError(
+        f"{runs} holds no quantized run of {_NETWORK[0]} at 224 pixels with a head",
+        "one",
+        "run `edgewise train PICTURES --recipe photos --out RUNS/photos` and `edgewise quantize RUNS/photos`",
+    )
+
+
+def make_board(run: Path, folder: Path) -> Path:
+    """The root of a stand-in board in `folder` that runs `run`, flashed as a person does it."""
+    key = keygen(folder / "owner")
+    archive = pack(run, key.key, _NOW, out=folder / "1.edge", name="bench", counter=1).archive
+    target = f"local:{folder / 'board'}"
+    words = ["flash", str(archive), target, "--trust", str(key.public), "--yes"]
+    done = subprocess.run([sys.executable, "-m", "edgewise", *words], cwd=_ROOT, capture_output=True, check=False)
+    if done.returncode != 0:
+        shutil.rmtree(folder / "board", ignore_errors=True)
+        raise InputError(
+            f"the run {run} cannot be flashed: {done.stderr.decode()[-300:].strip()}",
+            "golden vectors that hold",
+            "quantize it again",
+        )
+    return folder / "board"
