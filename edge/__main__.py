@@ -160,7 +160,8 @@ def _add_learning(add, common):
         nargs="*",
         default=["0"],
         help="a camera (0, which is the default, /dev/video1, csi:0), a stream (rtsp://..., http://...), a film, a"
-        " picture, a folder of pictures, test: for a pattern, or @FILE for a file with one of these; several take turns",
+        " picture, a folder of pictures, test: for a pattern, or @FILE for a file with one of these; several take"
+        " turns",
     )
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
