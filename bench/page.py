@@ -4,98 +4,70 @@ import json
 import os
 import re
 import selectors
-import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any
 
 from bench.rows import Row, at_most
-from deploy.keys import keygen
-from deploy.pack import pack
-from edge.board import Board
 from edge.contract.errors import BoardError
-from edge.install import install
 
 VIEWERS = 50
 _CAMERA = "test:640x480@200"  # faster than the network, so that the loop is as fast as it can be
 _SETTLE_S = 4.0
-_MOST_MB = {"page off": 130.0, "page on, one viewer": 160.0}
+_MOST_MB = 160.0
 _MOST_SLOWER_PERCENT = 5.0
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Settings:
+class PageTimes:
     rounds: int  # of a time without viewers and one with
     seconds: float  # of each
 
 
-FULL = Settings(rounds=5, seconds=8.0)
-QUICK = Settings(rounds=1, seconds=3.0)
-
-
-def page_rows(run: Path, settings: Settings, command: str, progress: Progress) -> list[Row]:
-    """Every row, with the finished run in the folder `run`."""
-    with tempfile.TemporaryDirectory(prefix="edgewise-bench-") as made:
-        root = board_with(run, Path(made))
-        return [*memory_rows(root, command), viewers_row(root, settings, command, progress)]
-
-
-def board_with(run: Path, folder: Path) -> Path:
-    """The root of a board in `folder` that runs a release of `run`."""
-    key = keygen(folder / "owner")
-    archive = pack(run, key.key, datetime.now(timezone.utc), out=folder / "one.edge", name="bench", counter=1).archive
-    root = folder / "board"
-    (root / "trust").mkdir(parents=True)
-    shutil.copy(key.public, root / "trust" / f"{key.key_id}.pub")
-    install(Board(str(root), os.uname().machine), str(archive), lambda release: None)
-    return root
+def page_rows(root: Path, times: PageTimes, command: str, progress: Progress) -> list[Row]:
+    """Every row, with the board in the folder `root`."""
+    return [*memory_rows(root, command), viewers_row(root, times, command, progress)]
 
 
 def memory_rows(root: Path, command: str) -> list[Row]:
-    """The resident memory of `run` after some seconds, its page off, on, and watched."""
-    found = {}
-    with started(root) as running:
-        running.count(_SETTLE_S)
-        found["page off"] = running.resident_mb()
+    """The resident memory after some seconds, unwatched and watched."""
     with started(root, "--web", "127.0.0.1:0") as running:
         running.count(_SETTLE_S)
-        found["page on"] = running.resident_mb()
+        alone_mb = running.resident_mb()
         with watched(running.port, 1):
             running.count(_SETTLE_S)
-            found["page on, one viewer"] = running.resident_mb()
-    rows = []
-    for name, value in found.items():
-        must, holds = at_most(_MOST_MB[name], value) if name in _MOST_MB else ("", None)
-        rows.append(Row(f"memory of `run`, {name}", value, "MB", must, holds, command))
-    return rows
+            watched_mb = running.resident_mb()
+    must, holds = at_most(_MOST_MB, watched_mb)
+    return [
+        Row("memory of `edgewise run --web`, no viewer", alone_mb, "MB RSS", "", None, command),
+        Row("memory of `edgewise run --web`, one viewer", watched_mb, "MB RSS", must, holds, command),
+    ]
 
 
-def viewers_row(root: Path, settings: Settings, command: str, progress: Progress) -> Row:
+def viewers_row(root: Path, times: PageTimes, command: str, progress: Progress) -> Row:
     """How much fewer frames the loop classifies while VIEWERS watch, in turn with nobody watching."""
     alone, together = [], []
     with started(root, "--web", "127.0.0.1:0") as running:
         running.count(_SETTLE_S)
-        for turn in range(settings.rounds):
-            alone.append(running.count(settings.seconds) / settings.seconds)
+        for turn in range(times.rounds):
+            alone.append(running.count(times.seconds) / times.seconds)
             with watched(running.port, VIEWERS) as pictures:
                 before = pictures()
-                together.append(running.count(settings.seconds) / settings.seconds)
-                shown = (pictures() - before) / settings.seconds / VIEWERS
-            progress("page", turn + 1, settings.rounds)
+                together.append(running.count(times.seconds) / times.seconds)
+                shown = (pictures() - before) / times.seconds / VIEWERS
+            progress("page", turn + 1, times.rounds)
     slower = 100 * (1 - statistics.median(two / one for one, two in zip(alone, together, strict=True)))
     must, holds = at_most(_MOST_SLOWER_PERCENT, slower)
     about: dict[str, float | str] = {

@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from bench.browser import chromium
-from bench.page import board_with, started
+from bench.camera import make_board
+from bench.page import started
 
 _QUALITY = 84
 _TAUGHT = {"tin can": "metal", "jar": "glass"}  # what the release calls each before
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
-        root = board_with(options.run, Path(made))
+        root = make_board(options.run, Path(made))
         with started(root, "--web", "127.0.0.1:0", camera=options.film) as running:
             with page(running.port, 1280, 1060) as desk:
                 for label, before in _TAUGHT.items():

@@ -84,7 +84,14 @@ def open_page(
     teaching = Teaching(learnt, settings.keep_pictures, settings.person)
     running = os.path.basename(release_path)
     releases = Releases(board, running, golden_process(board.root, environment))
-    site = Site(Guard(kept, own_names()), scene, desk, teaching, releases, Thermometer(Place(board.root)))
+    site = Site(
+        Guard(kept, own_names() + (settings.address.host.lower(),)),
+        scene,
+        desk,
+        teaching,
+        releases,
+        Thermometer(Place(board.root)),
+    )
     with PageServer(site, settings.address, tls) as server:
         try:
             yield Page(scene, desk, teaching, _lines(settings, server))

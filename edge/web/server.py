@@ -6,6 +6,7 @@ either to come, so many connections and viewers.
 
 import asyncio
 import json
+import logging
 import ssl
 import threading
 import time
@@ -121,6 +122,8 @@ class PageServer:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())
+        # What strangers send wrongly must not fill the log; our own faults are said by tornado.application
+        logging.getLogger("tornado.general").setLevel(logging.ERROR)
         self._loop = tornado.ioloop.IOLoop.current()
         application = tornado.web.Application(
             [(LIVE, _Viewer, {"server": self}), (".*", _Asked, {"server": self})],
@@ -251,14 +254,19 @@ class _Viewer(tornado.websocket.WebSocketHandler):
             self.close(1008, "logged out")
             return
         try:
-            self.write_message(said)
+            self._write(said)
             if seen is None or seen.number == self._seen:
                 self._server.waiting.add(self)
             else:
                 self._seen = seen.number
-                self.write_message(self._server.site.scene.jpeg(seen), binary=True)
+                self._write(self._server.site.scene.jpeg(seen))
         except tornado.websocket.WebSocketClosedError:
             self.on_close()
+
+    def _write(self, message: Any) -> None:
+        sent = self.write_message(message, binary=isinstance(message, bytes))
+        # That the viewer went meanwhile is no error, but has to be looked at, or asyncio complains
+        sent.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _request(asked: Any, scheme: str) -> Request:
