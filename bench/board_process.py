@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.servers import free_port, mjpeg_server
 from edge.contract.errors import InputError
 
+_END_S = 10.0  # for a reader to notice that whoever started it is gone
 _LABELS = 50  # after which memory is steady
 
 
@@ -22,8 +23,8 @@ class Endured:
 
     frames: int  # that the camera gave
     classified: int
-    lost: int  # times that it said so
-    back: int
+    lost: int  # times that it said so after results
+    back: int  # times that results came, after the start and after a loss
     growth_mb: float  # of the process's memory, from a tenth of the run to its end
     threads: int  # more at the end than at a tenth
     files: int  # open, likewise
@@ -110,31 +111,53 @@ def steady_memory_mb(root: Path, film: Path) -> float:
 
 
 def endure(root: Path, frames: int, losses: int, rate: int, progress: Callable[[int, int], None]) -> Endured:
-    """A camera of small, fast frames whose connection is cut `losses` times, and opened again each time."""
+    """A camera of small, fast frames whose connection is cut again and again, at least `losses` times.
+
+    It goes on until the run has been told of so many frames. A loss is a state `lost` after results; while a camera
+    stays away the reason may change, which is said, too.
+    """
     port, classified, lost, back, seen = free_port(), 0, 0, 0, 0
+    state = "lost"  # as it is before the first result
     before: tuple[float, int, int] | None = None
     with (
         mjpeg_server(port, rate, "64x48", -(-frames // losses)),
         Run(root, f"http://127.0.0.1:{port}/live.mjpg") as run,
     ):
-        while lost < losses:
+        while lost < losses or seen < frames or state == "lost":  # back, to be compared with how it was before
             said = run.line()
-            if "state" in said:
-                lost += said["state"] == "lost"
-                back += said["state"] == "live"
-                progress(lost, losses)
-                continue
-            classified += 1
-            seen = int(str(said["sequence"])) + 1
-            if before is None and lost >= max(1, losses // 10):
-                before = run.memory_mb(), run.count("task"), run.count("fd")
-        while "state" in run.line():  # back for the last time, so that it can be compared with how it was before
-            pass
+            if "state" not in said:
+                back += state == "lost"
+                state = "live"
+                classified += 1
+                seen = int(str(said["sequence"])) + 1
+                if before is None and lost >= max(1, losses // 10):
+                    before = run.memory_mb(), run.count("task"), run.count("fd")
+            elif said["state"] == "lost" and state != "lost":
+                state = "lost"
+                lost += 1
+                progress(min(lost, losses), losses)
         after = run.memory_mb(), run.count("task"), run.count("fd")
         readers = run.children()
         run.process.terminate()
         run.process.wait()
-    time.sleep(1.0)
-    left = sum(Path(f"/proc/{pid}").exists() for pid in readers)
+    left = _still_running(readers)
     growth, threads, files = (end - start for end, start in zip(after, before or after, strict=True))
-    return Endured(seen, classified, lost, back + 1, growth, int(threads), int(files), left)
+    return Endured(seen, classified, lost, back, growth, int(threads), int(files), left)
+
+
+def _still_running(processes: list[int]) -> int:
+    """How many do not end by themselves."""
+    give_up = time.monotonic() + _END_S
+    while True:
+        running = [pid for pid in processes if _runs(pid)]
+        if not running or time.monotonic() > give_up:
+            return len(running)
+        time.sleep(0.1)
+
+
+def _runs(pid: int) -> bool:
+    """False for one that has ended, also before its parent has asked how."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text("utf-8")
+    except OSError:
+        return False

@@ -146,17 +146,16 @@ class CameraBench:
         step = partial(self.progress, "losses")
         done = endure(root, settings.frames, settings.losses, settings.rate, step)
         must, holds = at_most(_MOST_GROWTH_MB, done.growth_mb)
-        name = f"{done.frames} frames, camera lost and back {settings.losses} times: growth"
+        name = f"{done.frames} frames, camera lost and back {done.lost} times: growth"
         about: dict[str, float | str] = {
             "classified": done.classified,
-            "losses said": done.lost,
-            "returns said": done.back,
+            "times that results came": done.back,
             "threads more": done.threads,
             "files more": done.files,
             "processes left": done.readers,
         }
         clean = max(done.threads, done.files, done.readers) <= 0
-        whole = holds and clean and done.lost == settings.losses
+        whole = holds and clean and done.back == done.lost + 1
         self.add(Row(name, done.growth_mb, "MB RSS", f"{must}, nothing left", whole, self.command, about))
 
     def add(self, *rows: Row) -> None:

@@ -14,7 +14,7 @@ from bench.peer import Failure
 
 _SCRIPTS = Path(__file__).with_name("peers")
 _ROOT = Path(__file__).resolve().parents[1]
-_TIME_LIMIT_S = 120
+_TIME_LIMIT_S = 240
 
 
 @dataclass(frozen=True)

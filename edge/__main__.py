@@ -55,7 +55,7 @@ def main(arguments: list) -> int:
 
 def _hide_passwords(arguments):
     """Starts anew with each address that holds a password in a pipe: every user may read a process's arguments."""
-    from edge.sources.address import hidden
+    from edge.address import hidden
 
     kept = list(arguments)
     for place, word in enumerate(arguments):

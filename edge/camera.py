@@ -9,8 +9,9 @@ import fcntl
 import os
 from typing import Iterator, Optional
 
+from edge.address import hidden
 from edge.board import Board
-from edge.contract.errors import FormatError
+from edge.contract.errors import FormatError, UsageError
 from edge.contract.files import write_whole
 
 CAMERA = "camera"
@@ -37,6 +38,19 @@ def set_camera(board: Board, source: Optional[str]) -> None:
     else:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(board.path(CAMERA))
+
+
+def refuse_password(source: str) -> None:
+    """Raises UsageError for an address with a password: it would stand in a unit or a process's arguments for good."""
+    shown = hidden(source)
+    if shown != source:
+        raise UsageError(
+            "a password in the address of {}".format(shown),
+            "@FILE",
+            "write the address into a file that only the service may read, and name that: @/etc/camera, for one",
+        )
+    if source.startswith("@") and not os.path.isabs(source[1:]):
+        raise UsageError("the source {}".format(source), "@ and an absolute path", "write it out")
 
 
 @contextlib.contextmanager

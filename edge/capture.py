@@ -159,7 +159,6 @@ class Reading(threading.Thread):
             if self._turns.stopped:  # between being opened and being known to interrupt()
                 source.close()
             yield source
-        self._source = None
 
     def _hand_over(self, frame: Frame) -> bool:
         read = time.perf_counter()

@@ -11,20 +11,23 @@ from edge.contract.results import Outcome
 
 
 def service(board: Board, options: argparse.Namespace) -> Outcome:
+    from edge.camera import refuse_password
     from edge.service import install_service, remove_service
 
     if options.remove:
         done = remove_service(board)
         return Outcome(("the service is removed",), dict(done._asdict()))
+    refuse_password(options.source)
     done = install_service(board, options.source, sys.executable)
     return Outcome(("{} runs: {}".format(done.unit, done.status),), dict(done._asdict()))
 
 
 def supervise(board: Board, options: argparse.Namespace) -> Outcome:
-    from edge.camera import set_camera
+    from edge.camera import refuse_password, set_camera
     from edge.supervise import LOG
     from edge.supervise import supervise as keep_running
 
+    refuse_password(options.source)
     set_camera(board, options.source)
     command = [board.path("edgewise"), "serve", options.source]
     keep_running(command, dict(os.environ, EDGEWISE_PYTHON=sys.executable), board.path(LOG))

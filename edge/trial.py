@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Callable, List, Mapping, Optional
 
+from edge.address import hidden
 from edge.board import Board
 from edge.camera import lending
 from edge.contract.errors import GateError
@@ -40,7 +41,7 @@ def trial_process(board: Board, camera: Optional[str], environment: Mapping[str,
             reason = _ended(board.root, folder, environment, ["frames", folder, camera])
         if reason:
             raise GateError(
-                "the release classified no fresh frames of the camera {}: {}".format(camera, reason),
+                "the release classified no fresh frames of the camera {}: {}".format(hidden(camera), reason),
                 "frames that change",
                 "nothing was changed; see the camera, or whether another program holds it",
             )

@@ -59,7 +59,7 @@ def load_data(
     takes 1 if a sample of the pictures is grey. downloads: where DOWNLOADS are kept, ~/.cache/edgewise by default.
     Raises InputError.
     """
-    with _open(source, downloads or Path.home() / ".cache" / "edgewise") as raw:
+    with open_data(source, downloads) as raw:
         if channels is None:
             channels = 1 if _is_grey(raw.parts["train"]) else 3
         spec = ModelSpec("", *size, channels, 1, len(raw.labels))
@@ -72,7 +72,9 @@ def load_data(
     return DataSet(**parts, labels=raw.labels, source=raw.source, seed=seed, skipped=raw.skipped + unreadable)
 
 
-def _open(source: str, downloads: Path) -> AbstractContextManager[RawData]:
+def open_data(source: str, downloads: Path | None = None) -> AbstractContextManager[RawData]:
+    """The pictures of `source` as they are, while it is open. Parameters and errors as those of load_data."""
+    downloads = downloads or Path.home() / ".cache" / "edgewise"
     if source == "digits":
         return nullcontext(read_digits())
     if source in DOWNLOADS:

@@ -68,11 +68,14 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def decode(name: str, read: Read) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 BGR. Raises InputError if it is unreadable."""
+    return np.asarray(decode_bytes(_content(name, read), name), np.uint8)
+
+
+def _content(name: str, read: Read) -> bytes:
     try:
-        data = read(name)
+        return read(name)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError):
-        data = b""
-    return np.asarray(decode_bytes(data, name), np.uint8)
+        return b""
 
 
 def _arrange(pictures: list[str], read: Read, source: str) -> RawData:
@@ -113,7 +116,12 @@ def _place(pictures: list[str]) -> tuple[dict[str, list[tuple[str, str]]], tuple
 
 def _part(pairs: list[tuple[str, str]], index: dict[str, int], read: Read) -> RawPart:
     targets = np.array([index[label] for label, _ in pairs], np.int64)
-    return RawPart(targets, lambda i: decode(pairs[i][1], read), lambda i: pairs[i][1])
+    return RawPart(
+        targets,
+        read=lambda i: decode(pairs[i][1], read),
+        name=lambda i: pairs[i][1],
+        file=lambda i: _content(pairs[i][1], read),
+    )
 
 
 def _is_picture(name: str) -> bool:

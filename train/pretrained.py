@@ -69,6 +69,11 @@ _LAYERS_OF_A_BLOCK = {
 }
 
 
+def has_weights(name: str) -> bool:
+    """Whether the package with the ImageNet weights of the network `name` is installed."""
+    return name in SOURCES and importlib.util.find_spec(SOURCES[name].package) is not None
+
+
 def load_pretrained(network: nn.Module, name: str) -> None:
     """Puts the ImageNet weights of `name`, a key of SOURCES, into its network, for one channel (grey) or three (BGR).
 

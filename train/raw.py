@@ -20,6 +20,7 @@ class RawPart:
     targets: NDArray[np.int64]  # (N,), indices into the labels
     read: Callable[[int], NDArray[np.uint8]]  # the i-th: any size, grey or BGR. Raises InputError if it is unreadable
     name: Callable[[int], str]  # of the i-th, for people
+    file: Callable[[int], bytes] | None = None  # what the i-th is decoded from, nothing where it cannot be read
 
 
 @dataclass(frozen=True)

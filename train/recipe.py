@@ -13,7 +13,6 @@ from train.augment import Augmentation
 from train.network import EXPECTED_NAMES, NETWORKS
 from train.pretrained import SOURCES
 
-DEFAULT_RECIPE = "default"
 _FOLDER = Path(__file__).parent / "recipes"
 _PRETRAINED = ", ".join(SOURCES)
 
@@ -83,7 +82,7 @@ def override(recipe: Recipe, network: str | None, size: int | None) -> Recipe:
     return replace(recipe, network=network, pretrained=False, frozen_share=0.0, frozen_norms=False)
 
 
-def load_recipe(name_or_path: str = DEFAULT_RECIPE) -> Recipe:
+def load_recipe(name_or_path: str) -> Recipe:
     """The recipe of that name in train/recipes, or the YAML file at that path. Raises UsageError."""
     known = sorted(path.stem for path in _FOLDER.glob("*.yaml"))
     path = _FOLDER / f"{name_or_path}.yaml" if name_or_path in known else Path(name_or_path)

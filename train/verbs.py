@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from edge.contract.results import Outcome
-from train.data import load_data
+from train.choose import Choice, choose_recipe
+from train.data import load_data, open_data
 from train.import_run import import_run
 from train.loop import train as run_training
-from train.recipe import DEFAULT_RECIPE, load_recipe, override
+from train.recipe import load_recipe, override
 
 Progress = Callable[[str, int, int], None]
 
@@ -20,7 +21,10 @@ def train(
     data: Annotated[str, typer.Argument(help="A folder, zip or .npz of pictures, or a name: digits, mnist, cifar10.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     progress: Progress,
-    recipe: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")] = DEFAULT_RECIPE,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A recipe's name (small, photos), or a YAML file: by default what suits the pictures."),
+    ] = None,
     network: Annotated[
         str | None, typer.Option(help="Instead of the recipe's: a name, or your own as package.module:function.")
     ] = None,
@@ -37,7 +41,8 @@ def train(
 
     Examples: edgewise train digits --out runs/digits; edgewise train photos/ --out runs/photos --epochs 30
     """
-    named = load_recipe(recipe)
+    chosen = Choice(recipe, "") if recipe else _chosen(data, network)
+    named = load_recipe(chosen.recipe)
     settings = override(named, network, size)
     if seed is not None:
         settings = replace(settings, seed=seed)
@@ -50,6 +55,7 @@ def train(
     )
     counts = ", ".join(f"{count} {part}" for part, count in report.counts.items())
     lines = [
+        f"recipe {chosen.recipe}" + (f": {chosen.why}" if chosen.why else ""),
         f"{len(pictures.labels)} classes, pictures: {counts}",
         f"FP32 accuracy: {100 * report.test_accuracy:.2f} % on test, {100 * report.val_accuracy:.2f} % on val",
         f"written: {out} after {report.epochs} epochs, {report.seconds:.1f} s on {report.device}",
@@ -61,7 +67,13 @@ def train(
     if report.skipped:
         first = ", ".join(report.skipped[:3]) + (" ..." if len(report.skipped) > 3 else "")
         lines.append(f"skipped {len(report.skipped)} unreadable files: {first}")
-    return Outcome(tuple(lines), {"folder": str(out), "labels": list(pictures.labels), **asdict(report)})
+    fields = {"folder": str(out), "recipe": chosen.recipe, "labels": list(pictures.labels), **asdict(report)}
+    return Outcome(tuple(lines), fields)
+
+
+def _chosen(data: str, network: str | None) -> Choice:
+    with open_data(data) as raw:
+        return choose_recipe(raw, network)
 
 
 def import_weights(

@@ -6,8 +6,8 @@ import re
 import socket
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
+from edge.address import escaped, hidden, host_and_port, is_address
 from edge.contract.errors import SourceError, UsageError
-from edge.sources.address import escaped, hidden, host_and_port, is_address
 from edge.sources.source import Source, monotonic_ns
 
 _CONNECT_S = 2.0

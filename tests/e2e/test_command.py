@@ -17,6 +17,7 @@ from edge.__main__ import _parser
 ROOT = Path(__file__).resolve().parents[2]
 
 DESK = {
+    "check": ["data", "out"],
     "train": ["data", "out", "recipe", "network", "size", "epochs", "seed", "resume", "device"],
     "import": ["network", "out", "weights", "labels", "size"],
     "quantize": ["run", "ptq", "qat", "pictures", "data", "recipe", "deeper", "seed"],
@@ -163,4 +164,4 @@ def test_the_wheel_holds_the_rooms_and_the_command_and_nothing_else(tmp_path: Pa
     assert {n.split("/")[0] for n in names if ".dist-info" not in n} == {
         "bench", "edge", "train", "quantize", "deploy", "edgewise.py",
     }  # fmt: skip
-    assert {"train/recipes/default.yaml", "quantize/recipes/photos.yaml", "train/page.html"} <= set(names)
+    assert {"train/recipes/small.yaml", "quantize/recipes/photos.yaml", "train/page.html"} <= set(names)

@@ -13,12 +13,13 @@ import time
 import numpy as np
 import pytest
 
+from edge.address import escaped, hidden, host_and_port
+from edge.camera import refuse_password
 from edge.capture import Patience
 from edge.contract.errors import SourceError, UsageError
 from edge.contract.results import Prediction, SourceState
 from edge.loop import run_loop
 from edge.sources import find_feed, monotonic_ns, open_source
-from edge.sources.address import escaped, hidden, host_and_port
 from edge.sources.gstreamer import csi_pipeline, read_pipe, to_opencv
 from edge.sources.reader import as_bgr, deliver
 from edge.sources.reader_process import ReaderProcess, read_apart
@@ -122,6 +123,15 @@ def test_a_source_may_stand_in_a_file_so_that_no_password_is_typed(tmp_path):
         (tmp_path / "camera.txt").write_text(content)
         with pytest.raises(UsageError):
             find_feed("@{}".format(tmp_path / "camera.txt"))
+
+
+@pytest.mark.parametrize("source", ["rtsp://ada:secret@cam/live", "http://cam/?token=secret", "@relative.txt"])
+def test_what_runs_for_good_takes_no_password(source):
+    with pytest.raises(UsageError) as caught:
+        refuse_password(source)
+    assert "secret" not in str(caught.value)
+    for fine in ("0", "rtsp://cam/live", "@/etc/camera"):
+        refuse_password(fine)
 
 
 def test_a_server_that_is_not_there_is_known_at_once_and_named_without_its_password():

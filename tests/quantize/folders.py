@@ -56,7 +56,7 @@ def write_run(folder: Path) -> Path:
     net = network(3, CLASSES)
     _, integers, spec = quantized(net, 3, SEED)
     spec = spec._replace(network="folders:network", height=SIDE, width=SIDE)
-    recipe = replace(load_recipe("default"), network=spec.network, height=SIDE, width=SIDE, seed=SEED)
+    recipe = replace(load_recipe("small"), network=spec.network, height=SIDE, width=SIDE, seed=SEED)
     begin_run(folder, recipe, spec, data, resume=False)
     write_tensors(folder / "model.safetensors", net.state_dict())
     int8 = folder / "int8"

@@ -19,7 +19,7 @@ from train.predict import evaluate, predict
 from train.recipe import Recipe, load_recipe
 from train.run_folder import load_run, load_run_data
 
-RECIPE = replace(load_recipe(), epochs=2, min_steps=0, batch=32, seed=0)
+RECIPE = replace(load_recipe("small"), epochs=2, min_steps=0, batch=32, seed=0)
 
 
 class Interrupted(Exception):
@@ -230,5 +230,5 @@ def test_the_learning_rate_rises_to_its_height_and_ends_near_nothing() -> None:
 
 @pytest.mark.slow
 def test_the_default_recipe_reads_98_percent_of_the_handwriting_of_others(tmp_path: Path) -> None:
-    report = train(load_data("digits", seed=0), load_recipe(), tmp_path / "run")
+    report = train(load_data("digits", seed=0), load_recipe("small"), tmp_path / "run")
     assert report.test_accuracy > 0.98

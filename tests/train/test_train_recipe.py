@@ -8,22 +8,22 @@ import pytest
 from edge.contract.errors import UsageError
 from train.recipe import load_recipe, override, parse_recipe, recipe_text
 
-TEXT = recipe_text(load_recipe())
+TEXT = recipe_text(load_recipe("small"))
 
 
 def test_a_recipe_survives_its_yaml_form() -> None:
-    recipe = replace(load_recipe(), epochs=3, learning_rate=1e-5, seed=7)
+    recipe = replace(load_recipe("small"), epochs=3, learning_rate=1e-5, seed=7)
     assert parse_recipe(recipe_text(recipe), "text") == recipe
 
 
 def test_a_recipe_is_found_by_name_or_by_path(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(TEXT)
-    assert load_recipe(str(path)) == load_recipe("default") == load_recipe()
+    assert load_recipe(str(path)) == load_recipe("small")
 
 
 def test_a_recipe_that_is_not_there_is_refused_with_the_known_names() -> None:
-    with pytest.raises(UsageError, match="there is no recipe 'nope'; expected a readable YAML file, or one of default"):
+    with pytest.raises(UsageError, match="there is no recipe 'nope'; expected a readable YAML file, or one of photos"):
         load_recipe("nope")
 
 
@@ -64,7 +64,7 @@ def test_an_empty_recipe_is_refused() -> None:
 
 
 def test_a_small_set_gets_more_epochs_and_a_tiny_one_a_batch_of_its_size() -> None:
-    recipe = replace(load_recipe(), epochs=5, min_steps=200, batch=100)
+    recipe = replace(load_recipe("small"), epochs=5, min_steps=200, batch=100)
     assert (recipe.steps_per_epoch(60_000), recipe.epochs_for(60_000)) == (600, 5)
     assert (recipe.steps_per_epoch(1_050), recipe.epochs_for(1_050)) == (10, 20)
     assert (recipe.steps_per_epoch(7), recipe.epochs_for(7)) == (1, 200)
@@ -78,6 +78,6 @@ def test_another_network_keeps_pretraining_and_freezing_only_where_there_are_wei
     for name in ("resnet18", "efficientnet-lite4", "mine.net:build"):
         scratch = override(photos, name, None)
         assert scratch == replace(photos, network=name, pretrained=False, frozen_share=0.0, frozen_norms=False)
-    assert not override(load_recipe(), "efficientnet-lite0", None).pretrained
+    assert not override(load_recipe("small"), "efficientnet-lite0", None).pretrained
     with pytest.raises(UsageError, match="network is 'vgg'"):
         override(photos, "vgg", None)

@@ -1,0 +1,110 @@
+"""check.html: the pictures that `edgewise check` found something about, to look at."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from train.check.findings import FEW, UNEVEN, Findings
+from train.check.survey import Seen
+from train.page import note, page, pictures, section, table, verdict
+from train.raw import RawData
+
+MOST_SUSPECTS = 60
+_MOST_GROUPS, _MOST_OF_GROUP = 40, 4
+
+Shown = tuple[NDArray[np.uint8], str, Sequence[str]]
+
+
+def render(found: Findings, raw: RawData) -> str:
+    """The page. raw: the open data set, whose pictures are read again to be shown."""
+    lines = summary(found)
+    sections = [
+        verdict(lines[0], good=len(lines) == 1),
+        "".join(note(line) for line in lines[1:]),
+        section("Pictures", _counts(found)),
+        section("In more than one part", _groups(found, raw, found.leaks)),
+        section("The same picture, different labels", _groups(found, raw, found.contradictions)),
+        section("Labels to look at", _suspects(found, raw)),
+        section("Copies", _groups(found, raw, found.copies)),
+        section("Broken files", _broken(found)),
+        section("Upright only by their EXIF tag", _names(found.survey.turned)),
+    ]
+    return page(f"Check of {found.source}", sections)
+
+
+def summary(found: Findings) -> list[str]:
+    """What was found, in lines for a person: first how much was looked at, then one for each kind of finding."""
+    lines = [f"{len(found.survey.pictures)} pictures of {len(found.labels)} classes"]
+    if found.survey.broken:
+        first = ", ".join(name for name, _ in found.survey.broken[:3])
+        more = " ..." if len(found.survey.broken) > 3 else ""
+        lines.append(f"{len(found.survey.broken)} files are broken: {first}{more}")
+    for groups, what in (
+        (found.leaks, "are in more than one of train, val and test: what is measured there is not new to the network"),
+        (found.contradictions, "have more than one label: remove the wrong ones"),
+        (found.copies, "are there more than once in a class: they count more than others"),
+    ):
+        if groups:
+            lines.append(f"{len(groups)} pictures {what}")
+    if found.suspects:
+        count = len(found.suspects)
+        lines.append(f"{count} labels are contradicted by the other pictures: some are mistakes, some hard pictures")
+    if found.thin:
+        lines.append(f"fewer than {FEW} pictures to train on: {', '.join(found.thin)}")
+    if found.unevenness >= UNEVEN:
+        lines.append(f"the largest class has {found.unevenness:.0f} times the pictures of the smallest")
+    if found.survey.turned:
+        turned = len(found.survey.turned)
+        lines.append(f"{turned} pictures are upright only by their EXIF tag: edgewise heeds it, not all tools do")
+    return lines
+
+
+def _counts(found: Findings) -> str:
+    rows = [
+        [("", label), *(("number", str(its[i])) for its in found.counts.values())]
+        for i, label in enumerate(found.labels)
+    ]
+    return table(["class", *found.counts], rows, "Pictures that can be read.")
+
+
+def _groups(found: Findings, raw: RawData, groups: Sequence[Sequence[Seen]]) -> str:
+    if not groups:
+        return note("None.")
+    told = note(f"{min(len(groups), _MOST_GROUPS)} of {len(groups)} are shown.") if len(groups) > _MOST_GROUPS else ""
+    shown = (pictures(_seen(found, raw, group[:_MOST_OF_GROUP])) for group in groups[:_MOST_GROUPS])
+    return f'{told}<div class="groups">{"".join(shown)}</div>'
+
+
+def _suspects(found: Findings, raw: RawData) -> str:
+    if not found.suspects:
+        return note("None.")
+    items: list[Shown] = []
+    for suspect in found.suspects[:MOST_SUSPECTS]:
+        (shown,) = _seen(found, raw, [found.survey.pictures[suspect.picture]])
+        told = f"rather {found.labels[suspect.likeliest]}; its own label: {suspect.given:.1%}"
+        items.append((shown[0], shown[1], [*shown[2], told]))
+    told = (
+        f"{len(items)} of {len(found.suspects)}, the least likely labels first. "
+        if len(items) < len(found.suspects)
+        else ""
+    )
+    judged = f"Judged by {found.judged_by}, each picture by a classifier that has not seen it."
+    return note(told + judged) + pictures(items)
+
+
+def _seen(found: Findings, raw: RawData, group: Sequence[Seen]) -> Iterator[Shown]:
+    for seen in group:
+        pixels = raw.parts[seen.part].read(seen.index)
+        shown = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+        yield shown, seen.name, [f"{found.labels[seen.target]}, {seen.part}", seen.name]
+
+
+def _broken(found: Findings) -> str:
+    if not found.survey.broken:
+        return note("None.")
+    return table(["file", "what is wrong"], [[("file", name), ("", why)] for name, why in found.survey.broken], "")
+
+
+def _names(names: Sequence[str]) -> str:
+    return table(["file"], [[("file", name)] for name in names], "") if names else note("None.")

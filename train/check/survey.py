@@ -1,0 +1,78 @@
+"""Reads every picture of a data set once, and keeps what the other checks need of it: a few hundred bytes a picture."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.contract.errors import InputError
+from train.check.file_marks import turned_by_exif, why_broken
+from train.raw import RawData, RawPart
+
+THUMBNAIL = 16  # pixels a side
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture that can be read."""
+
+    name: str
+    part: str
+    target: int  # index into the labels
+    index: int  # in its part
+    digest: bytes  # of its pixels: the same for the same picture in another file
+    hash: int  # 64 bits that hardly change when it is resized or compressed
+    thumbnail: NDArray[np.uint8]  # (THUMBNAIL, THUMBNAIL) grey
+
+
+@dataclass(frozen=True)
+class Survey:
+    pictures: tuple[Seen, ...]
+    broken: tuple[tuple[str, str], ...]  # name, why
+    turned: tuple[str, ...]  # names of those that only their EXIF tag sets upright
+
+
+def survey(raw: RawData, progress: Progress) -> Survey:
+    """Reads every picture."""
+    pictures: list[Seen] = []
+    broken: list[tuple[str, str]] = []
+    turned: list[str] = []
+    done, total = 0, sum(len(part.targets) for part in raw.parts.values())
+    for name, part in raw.parts.items():
+        for i, target in enumerate(part.targets):
+            content = part.file(i) if part.file else b""
+            why = why_broken(content) if part.file else ""
+            seen = None if why else _seen(part, name, i, int(target))
+            if seen is None:
+                broken.append((part.name(i), why or "OpenCV cannot read it"))
+            else:
+                pictures.append(seen)
+                if turned_by_exif(content):
+                    turned.append(seen.name)
+            done += 1
+            progress(done, total)
+    return Survey(tuple(pictures), tuple(broken), tuple(turned))
+
+
+def _seen(part: RawPart, name: str, index: int, target: int) -> Seen | None:
+    try:
+        pixels = part.read(index)
+    except InputError:
+        return None
+    colour = pixels.ndim == 3 and pixels.shape[2] == 3
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if colour else pixels, np.uint8)
+    digest = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).digest()[:16]
+    small = np.asarray(cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), np.uint8)
+    return Seen(part.name(index), name, target, index, digest, perceptual_hash(grey), small)
+
+
+def perceptual_hash(grey: NDArray[np.uint8]) -> int:
+    """pHash (Zauner 2010): which of the 64 slowest waves of a 32 x 32 picture are above their median. grey: (H, W)."""
+    small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    waves = cv2.dct(small)[:8, :8].ravel()
+    return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
