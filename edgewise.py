@@ -38,6 +38,7 @@ DESK = {
     "service": Verb("deploy.care_verbs:service", "Make a board name what its camera sees, from now on."),
     "logs": Verb("deploy.care_verbs:logs", "Show what a board's service said."),
     "doctor": Verb("deploy.care_verbs:doctor", "Check a board, and say what to do about what is wrong."),
+    "accept": Verb("deploy.accept_verbs:accept", "Have a board prove its engines, its camera and its heat; sign it."),
     "bench": Verb("bench.verbs:bench", "Measure the claims, beside the public tools."),
     "demo": Verb("train.demo.story:demo", "The whole story on this machine, in two minutes."),
 }
@@ -47,6 +48,7 @@ BOARD = {  # run by the board's own runtime: python3 -m edge VERB
     "teach": "Teach a label from pictures.",
     "fit": "Fit the camera's look from a few pictures.",
     "forget": "Take back what was taught.",
+    "engines": "Measure what runs the network fastest on a board, and take that.",
     "learned": "List, show, undo, export, import or check what was taught.",
 }
 

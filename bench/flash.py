@@ -217,11 +217,11 @@ def scp(board: SshBoard, archive: Path) -> float:
 
 
 def packed_difference(one: Path, two: Path) -> int:
-    """The bytes of an archive with the files of `two` that `one` has not."""
+    """The bytes of the files of `two` that `one` has not, as they stand in the archive."""
     with Archive(str(one), _unverified) as before, Archive(str(two), _unverified) as after:
         had = {entry.sha256 for entry in before.manifest.files.values()}
         new = {entry.sha256: name for name, entry in after.manifest.files.items() if entry.sha256 not in had}
-        return len(after.copy_of(new.values()))
+        return sum(after.packed(name).size_bytes for name in new.values())
 
 
 def _unverified(data: bytes, signature: bytes) -> None:

@@ -71,7 +71,9 @@ def _traced(scene: Scene, board: Path, folder: Path, *injected: str) -> int:
     words, runtime, environment = install_command(scene, board)
     options = [word for option in injected for word in ("-e", option)]
     command = [*trace_command(), "-o", str(folder / "strace.log"), *options, *words]
-    return subprocess.run(command, cwd=runtime, env=environment, capture_output=True, check=False).returncode
+    with scene.told.open("rb") as told:
+        done = subprocess.run(command, cwd=runtime, env=environment, stdin=told, capture_output=True, check=False)
+    return done.returncode
 
 
 def _copied(board: Path, to: Path) -> Path:

@@ -99,10 +99,12 @@ def _wait_for_call(process: "subprocess.Popen[bytes]", number: int, further_s: f
 def _installing(scene: Scene, board: Path) -> Iterator[subprocess.Popen[bytes]]:
     """An install that goes on meanwhile; at the end nothing of it is left."""
     words, runtime, environment = install_command(scene, board)
+    told = scene.told.open("rb")
     process = subprocess.Popen(
         [*trace_command(), *words],
         cwd=runtime,
         env=environment,
+        stdin=told,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,  # what strace says
         start_new_session=True,
@@ -113,6 +115,7 @@ def _installing(scene: Scene, board: Path) -> Iterator[subprocess.Popen[bytes]]:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        told.close()
 
 
 def _second_state(board: Path) -> str:

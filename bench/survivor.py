@@ -16,6 +16,7 @@ import numpy as np
 from deploy.flash import flash
 from deploy.keys import keygen
 from deploy.pack import pack
+from edge.contract.archive import MANIFEST, SIGNATURE, Archive
 from edge.contract.errors import GateError
 from edge.contract.manifest import parse_manifest
 from edge.rows import Key
@@ -29,8 +30,8 @@ _NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
 class Scene:
     """What every cut starts from."""
 
-    board: Path  # runs the first release and has learnt
-    second: Path  # the archive that is being installed when the cut comes
+    board: Path  # runs the first release and has learnt; what it lacks of the second is in its incoming/
+    told: Path  # what the courier says to the install while that is going on: each file that came, and "done"
     picture: Path
     learnt: tuple[object, ...]
 
@@ -47,13 +48,34 @@ def make_scene(first_run: Path, second_run: Path, folder: Path) -> Scene:
     with np.load(first_run / "int8" / "golden.npz", allow_pickle=False) as golden:
         cv2.imwrite(str(picture), golden["frame"])
     _command(board, "teach", str(picture), "--label", _SHOWN, "--keep-pictures")
-    return Scene(board, two, picture, learnt(board))
+    told = folder / "told"
+    told.write_text("".join(f"{sha256}\n" for sha256 in [*_bring(two, board), "done"]))
+    return Scene(board, told, picture, learnt(board))
+
+
+def _bring(archive: Path, board: Path) -> list[str]:
+    """Puts what the board lacks of `archive` where the courier would, and returns the sha256 of each."""
+    objects = board / "incoming" / "objects"
+    objects.mkdir(parents=True)
+    with Archive(str(archive), lambda data, signature: None) as release:
+        (objects.parent / MANIFEST).write_bytes(release.manifest_data)
+        (objects.parent / SIGNATURE).write_bytes(release.signature)
+        lacking = {entry.sha256: name for name, entry in release.manifest.files.items()}
+        for sha256, name in list(lacking.items()):
+            if (board / "objects" / sha256).exists():
+                del lacking[sha256]
+            else:
+                (objects / sha256).write_bytes(b"".join(release.pieces(name)))
+    return sorted(lacking)
 
 
 def install_command(scene: Scene, board: Path) -> tuple[list[str], Path, dict[str, str]]:
-    """How the desk starts the install on a board: its words, working folder and environment."""
+    """How the courier starts the install of the second release: words, working folder and environment.
+
+    Its stdin is the file `told`.
+    """
     runtime = (board / "current").resolve() / "runtime"
-    words = [sys.executable, "-B", "-m", "edge", "--board", str(board), "install", str(scene.second), "--json"]
+    words = [sys.executable, "-B", "-m", "edge", "--board", str(board), "receive", str(board / "incoming"), "--json"]
     return words, runtime, {"PATH": os.environ["PATH"], "PYTHONPATH": str(runtime), "LC_ALL": "C.UTF-8"}
 
 

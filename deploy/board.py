@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from deploy import courier
-from deploy.ssh import explain
+from deploy.ssh import explain, ssh_command
 from deploy.target import Target
 from edge.contract.errors import BoardError, EdgewiseError, UsageError
 
@@ -21,9 +21,9 @@ _START = (
     "import sys; sys.version_info >= (3, 6) or sys.exit('edgewise: Python %d.%d' % sys.version_info[:2]); "
     "exec(sys.stdin.buffer.read(int(sys.argv[1])))"
 )
-_PIECE_BYTES = 1 << 16
 _MAX_GREETING_LINES = 1000
 _END_S = 5
+_NEEDS = "see that its Python has numpy, cv2, onnxruntime and cryptography"
 _ERRORS = {kind.__name__: kind for kind in EdgewiseError.__subclasses__()}
 
 Sent = Callable[[int], None]  # bytes of the file that are on the board or on their way there
@@ -31,6 +31,14 @@ Sent = Callable[[int], None]  # bytes of the file that are on the board or on th
 
 class LinkLost(BoardError):
     """The connection, or the board's process, ended in the middle. What had arrived stays on the board."""
+
+
+class SudoAsks(BoardError):
+    """Root is wanted on the board, and sudo there gives it to nobody who does not type a password."""
+
+    def __init__(self, found: str, expected: str, remedy: str, command: list[str]) -> None:
+        super().__init__(found, expected, remedy)
+        self.command = command  # lets sudo ask on this terminal; nothing of edgewise reads what is typed
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,17 @@ class Part:
 
     size_bytes: int
     sha256: str
-    free_bytes: int  # on the board's disk
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A file on its way."""
+
+    name: str
+    at: int  # so much of it is there
+    size_bytes: int  # of `pieces` together
+    pieces: Iterable[bytes]
+    inflated_bytes: int | None  # they are deflated, and hold so many; None: they are the file's own
 
 
 class Board:
@@ -96,7 +114,7 @@ class Board:
         self._ask({"do": "claim"})
 
     def put(self, files: Iterable[tuple[str, bytes]], durable: bool = False) -> None:
-        """Small files, each whole or not there; all are sent before the first answer is awaited."""
+        """Small files, each whole or not there; all are sent before an answer is awaited."""
         asked = 0
         for name, data in files:
             self._send({"do": "put", "name": name, "at": 0, "size": len(data), "durable": durable}, data)
@@ -104,15 +122,33 @@ class Board:
         for _ in range(asked):
             self._answer()
 
-    def part(self, name: str) -> Part:
-        found = self._ask({"do": "part", "name": name})
-        return Part(found["size"], found["sha256"], found["free"])
+    def arrived(self, folder: str, names: list[str]) -> dict[str, Part]:
+        """What a lost link left of these files in `folder`. Everything else there is removed."""
+        found = self._ask({"do": "arrived", "folder": folder, "names": names})["parts"]
+        return {name: Part(*part) for name, part in found.items()}
 
-    def put_rest(self, name: str, data: bytes, at: int, sent: Sent) -> None:
-        """`data` from `at` on, after the part that the board has."""
-        request = {"do": "put", "name": name, "at": at, "size": len(data) - at, "durable": False}
-        self._send(request, memoryview(data)[at:], lambda done: sent(at + done))
-        self._answer()
+    def receive(self, runtime: str, *arguments: str) -> dict[str, Any]:
+        """Starts the board's own command line to take a release; its first answer. Raises the error that it reports."""
+        done = self._ask({"do": "receive", "runtime": runtime, "arguments": list(arguments)})
+        return _answered(done, _NEEDS)
+
+    def bring(self, files: Iterable[Wire], sent: Sent, tell: bool = True) -> None:
+        """Sends files; all are sent before an answer is awaited. tell: what receive() started is told of each."""
+        asked = done = 0
+        for file in files:
+            request = {"do": "put", "name": file.name, "at": file.at, "size": file.size_bytes, "tell": tell}
+            self._send({**request, "inflated": file.inflated_bytes})
+            for piece in file.pieces:
+                self._send_piece(piece)
+                done += len(piece)
+                sent(done)
+            asked += 1
+        for _ in range(asked):
+            self._answer()
+
+    def finish(self) -> dict[str, Any]:
+        """What came of receive(), now that all is sent. Raises the error that it reports."""
+        return _answered(self._ask({"do": "finish"}), _NEEDS)
 
     def remove(self, folder: str) -> None:
         """Does nothing on a board whose connection has ended."""
@@ -122,25 +158,26 @@ class Board:
     def run(self, runtime: str, *arguments: str) -> dict[str, Any]:
         """The JSON answer of the board's own command line, run by `runtime`. Raises the error that it reports."""
         done = self._ask({"do": "run", "runtime": runtime, "arguments": list(arguments)})
-        return _answered(done, "see that its Python has numpy, cv2, onnxruntime and cryptography")
+        return _answered(done, _NEEDS)
 
     def run_as_root(self, root: str, *arguments: str) -> dict[str, Any]:
-        """As run(), by the launcher of the board in `root`, as root. Raises BoardError where sudo wants a password."""
+        """As run(), by the launcher of the board in `root`, as root. Raises SudoAsks where sudo wants a password."""
         done = self._ask({"do": "run_as_root", "arguments": list(arguments)})
-        by_hand = f"sudo {root}/edgewise {shlex.join(arguments)}"
-        if self.target.address is not None:
-            by_hand = f"ssh -t {self.target.address.name} {by_hand}"
+        words = shlex.join(["sudo", f"{root}/edgewise", *arguments])
+        address = self.target.address
+        by_hand = words if address is None else f"ssh -t {address.name} {words}"
         if done["stderr"].startswith("sudo:"):
-            raise BoardError(
+            raise SudoAsks(
                 f"sudo on {self.target.name} says: {done['stderr'][6:]}",
                 "root, or sudo without a password",
                 f"run `{by_hand}`",
+                shlex.split(words) if address is None else ssh_command(address, words, terminal=True),
             )
         return _answered(done, f"try `{by_hand}`")
 
-    def examine(self, checks: bytes, desk_s: float) -> dict[str, Any]:
-        """The JSON answer of the program in the zip `checks`, run by the board's Python; nothing of it stays there."""
-        self._send({"do": "examine", "size": len(checks), "desk_s": desk_s}, checks)
+    def examine(self, program: bytes, *words: str) -> dict[str, Any]:
+        """The JSON answer of the zip `program`, run by the board's Python; nothing of it stays there."""
+        self._send({"do": "examine", "size": len(program), "words": list(words)}, program)
         return _answered(self._answer(), "report it")
 
     def _greet(self, source: bytes) -> None:
@@ -164,12 +201,12 @@ class Board:
         self._send(request)
         return self._answer()
 
-    def _send(self, request: dict[str, Any], data: bytes | memoryview = b"", sent: Sent = lambda done: None) -> None:
+    def _send(self, request: dict[str, Any], data: bytes = b"") -> None:
+        self._send_piece(json.dumps(request).encode("ascii") + b"\n" + data)
+
+    def _send_piece(self, data: bytes) -> None:
         try:
-            self._write(json.dumps(request).encode("ascii") + b"\n")
-            for start in range(0, len(data), _PIECE_BYTES):
-                self._write(data[start : start + _PIECE_BYTES])
-                sent(min(start + _PIECE_BYTES, len(data)))
+            self._write(data)
         except BrokenPipeError:
             while True:  # the courier may have said why it stopped; else this finds that the link is lost
                 self._answer()
@@ -191,7 +228,7 @@ class Board:
             f"the link to {self.target.name} was lost: {why}", "one that holds", "flash again: what arrived is kept"
         )
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def _write(self, data: bytes) -> None:
         self._stdin.write(data)
         self._stdin.flush()
         self.sent_bytes += len(data)

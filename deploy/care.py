@@ -1,19 +1,21 @@
 """What a board needs between two flashes, from the desk: its service, its log, and the doctor."""
 
 import io
+import os
+import sys
 import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import edge.contract.errors
-from deploy.board import Board
+from deploy.board import Board, SudoAsks
 from deploy.installed import installed
-from deploy.launch import launch
+from deploy.launch import launch, replace_process
 from deploy.target import parse_target
 
 _EDGE = Path(edge.contract.errors.__file__).parents[1]
-_CHECKS = ("__init__.py", "contract/__init__.py", "contract/results.py", "doctor/*.py")
+_CHECKS = ("__init__.py", "contract/__init__.py", "contract/packages.py", "contract/results.py", "doctor/*.py")
 _START = "import runpy\nrunpy.run_module('edge.doctor', run_name='__main__', alter_sys=True)\n"
 
 
@@ -33,7 +35,10 @@ class Examination:
 
 
 def install_service(target: str, source: str) -> ServiceReport:
-    """Makes the board classify `source` from now on. Raises BoardError without root or if it does not start."""
+    """Makes the board classify `source` from now on. Raises BoardError without root or if it does not start.
+
+    On a terminal sudo may ask for its password there, and then nothing comes back.
+    """
     return _service(target, source)
 
 
@@ -56,13 +61,24 @@ def follow_log(target: str, lines: int) -> None:
 def examine(target: str) -> Examination:
     """Sends the desk's own checks to the board and runs them there: a board need have nothing but Python 3.6."""
     with Board(parse_target(target)) as board:
-        answer = board.examine(_checks(), time.time())
+        return examine_board(board)
+
+
+def examine_board(board: Board) -> Examination:
+    """As examine(), of a board that is open."""
+    answer = board.examine(_checks(), str(time.time()))
     return Examination(tuple(answer["lines"]), **answer["fields"])
 
 
 def _service(target: str, argument: str) -> ServiceReport:
-    with Board(parse_target(target)) as board:
-        return ServiceReport(**board.run_as_root(installed(board).root, "service", argument))
+    """On a terminal, where sudo wants a password, it becomes the process that lets sudo ask for it."""
+    try:
+        with Board(parse_target(target)) as board:
+            return ServiceReport(**board.run_as_root(installed(board).root, "service", argument))
+    except SudoAsks as error:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            replace_process(error.command, os.environ)
+        raise
 
 
 def _checks() -> bytes:

@@ -18,8 +18,8 @@ def service(
 ) -> Outcome:
     """Make a board name what its camera sees, from now on and after each start.
 
-    It installs a systemd service with a user of its own. That needs root on the board; where sudo wants a password,
-    the command to type is named.
+    It installs a systemd service with a user of its own. That needs root on the board; where sudo wants a password, it
+    asks on this terminal, over `ssh -t`: edgewise never sees what is typed.
 
     Example: edgewise service nano@192.168.55.1 0
     """

@@ -11,47 +11,62 @@ import fcntl
 import hashlib
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+import zlib
 from contextlib import suppress
-from typing import IO, Any, Callable, Dict, List
+from typing import IO, Any, Callable, Dict, Iterator, List, Optional
 
 HELLO = "edgewise-courier-1"  # the answers' first words: a login shell may have printed something before them
-PART = ".part"  # a file that is still on its way; it stays when the link is lost, for `part` to find
+PART = ".part"  # a file that is still on its way; it stays when the link is lost, for `arrived` to find
 IDLE_S = 60  # a desk that is gone without a word must not hold a claimed board for longer
 CLAIM_S = 5
 _PIECE_BYTES = 1 << 16
+_INFLATED_BYTES = 1 << 20
 _PATH = "/usr/local/bin:/usr/bin:/bin"
+_PACKAGES = ("packages", "packages.new", "packages.old")
 _MEMORY = "/dev/shm"  # noqa: S108
 
 
 def look(root: str) -> Dict[str, Any]:
-    """What is there. The runtime is resolved, so that a swap of `current` cannot mix two releases."""
+    """What is there. The runtime is resolved, so that a swap of `current` cannot mix two releases.
+
+    `empty` may hold packages: they are put there before the first release.
+    """
     trust = os.path.join(root, "trust")
     runtime = os.path.join(os.path.realpath(os.path.join(root, "current")), "runtime")
     return {
         "root": root,
-        "machine": platform.machine(),
+        "machine": os.uname().machine,
         "board": os.path.isdir(trust),
-        "empty": not os.path.lexists(root) or (os.path.isdir(root) and not os.listdir(root)),
+        "empty": not os.path.lexists(root) or (os.path.isdir(root) and set(os.listdir(root)) <= set(_PACKAGES)),
         "keys": sorted(n for n in os.listdir(trust) if n.endswith(".pub")) if os.path.isdir(trust) else [],
         "runtime": runtime if os.path.isdir(runtime) else None,
     }
 
 
-def claim(root: str) -> Dict[str, Any]:
+class Session:
+    """What lasts from one request to the next."""
+
+    def __init__(self) -> None:
+        self.claim: Optional[int] = None  # the folder, locked
+        self.receiver: Any = None  # the runtime's process, while it takes a release
+
+
+def claim(root: str, session: Session) -> Dict[str, Any]:
     """Makes the folder and holds it against other desks until this process ends. The lock leaves no file behind."""
+    if session.claim is not None:
+        return {}
     os.makedirs(root, exist_ok=True)
     handle = os.open(root, os.O_RDONLY)
     give_up = time.monotonic() + CLAIM_S  # the courier of a link that was just lost may not know it yet
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            session.claim = handle
             return {}
         except BlockingIOError:
             if time.monotonic() > give_up:
@@ -59,21 +74,30 @@ def claim(root: str) -> Dict[str, Any]:
             time.sleep(0.1)
 
 
-def put(root: str, name: str, at: int, size: int, durable: bool, stdin: IO[bytes]) -> Dict[str, Any]:
-    """`size` bytes of stdin, after the first `at` bytes of what came before. Called `name` once it is whole."""
+def put(
+    root: str,
+    name: str,
+    at: int,
+    size: int,
+    stdin: IO[bytes],
+    session: Session,
+    inflated: Optional[int] = None,
+    durable: bool = False,
+    tell: bool = False,
+) -> Dict[str, Any]:
+    """`size` bytes of stdin, after the first `at` bytes of what came before. Called `name` once it is whole.
+
+    inflated: they are deflated, and at most so many bytes of what they hold are written. tell: the receiver is told.
+    """
     path = os.path.join(root, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    pieces = _read(stdin, size)
     try:
         with open(path + PART, "r+b" if at else "wb") as file:
             file.truncate(at)
             file.seek(at)
-            while size:
-                signal.alarm(IDLE_S)
-                piece = stdin.read(min(size, _PIECE_BYTES))
-                if not piece:
-                    raise EOFError  # the link is lost; the part stays
+            for piece in pieces if inflated is None else _inflate(pieces, inflated):
                 file.write(piece)
-                size -= len(piece)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
@@ -84,25 +108,94 @@ def put(root: str, name: str, at: int, size: int, durable: bool, stdin: IO[bytes
     if durable:
         for folder in (os.path.dirname(path), root):
             _sync(folder)
+    if tell:
+        with suppress(BrokenPipeError):  # it has refused the release; `finish` brings its word
+            session.receiver.stdin.write(os.path.basename(name).encode("ascii") + b"\n")
+            session.receiver.stdin.flush()
     return {}
 
 
-def part(root: str, name: str) -> Dict[str, Any]:
-    """How much of a file came before the link was lost, its hash, and the room on the disk. Other parts are removed."""
-    path = os.path.join(root, name) + PART
-    folder = os.path.dirname(path)
-    for other in os.listdir(folder) if os.path.isdir(folder) else []:
-        if other.endswith(PART) and os.path.join(folder, other) != path:
-            os.unlink(os.path.join(folder, other))
-    if os.path.isfile(path[: -len(PART)]):  # it was whole, and the link was lost after that
-        os.replace(path[: -len(PART)], path)
+def _read(stdin: IO[bytes], size: int) -> Iterator[bytes]:
+    while size:
+        signal.alarm(IDLE_S)
+        piece = stdin.read(min(size, _PIECE_BYTES))
+        if not piece:
+            raise EOFError  # the link is lost; the part stays
+        yield piece
+        size -= len(piece)
+
+
+def _inflate(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
+    """Reads all of `pieces`. What does not inflate, or holds more than `most` bytes, ends early: its hash will tell."""
+    decoder = zlib.decompressobj(-zlib.MAX_WBITS)
+    for piece in pieces:
+        while most > 0:
+            room = min(most, _INFLATED_BYTES)
+            try:
+                data = decoder.decompress(piece, room)
+            except zlib.error:
+                most = 0
+                break
+            most -= len(data)
+            yield data
+            if len(data) < room:  # else there may be more, also of a piece that was taken whole
+                break
+            piece = decoder.unconsumed_tail
+
+
+def arrived(root: str, folder: str, names: List[str]) -> Dict[str, Any]:
+    """How much of each of these files came before the link was lost, and its hash. Everything else there is removed.
+
+    What is whole becomes a part again, for the next `put` to go on from and to tell the receiver of.
+    """
+    place = os.path.join(root, folder)
+    parts = {}
+    for name in os.listdir(place) if os.path.isdir(place) else []:
+        path = os.path.join(place, name)
+        wanted = name[: -len(PART)] if name.endswith(PART) else name
+        if wanted not in names:
+            os.unlink(path)
+            continue
+        if wanted == name:
+            os.replace(path, path + PART)
+        parts[wanted] = _measure(os.path.join(place, wanted + PART))
+    return {"parts": parts}
+
+
+def _measure(path: str) -> List[Any]:
     digest, size = hashlib.sha256(), 0
-    if os.path.isfile(path):
-        with open(path, "rb") as file:
-            for piece in iter(lambda: file.read(_PIECE_BYTES), b""):
-                digest.update(piece)
-                size += len(piece)
-    return {"size": size, "sha256": digest.hexdigest(), "free": shutil.disk_usage(root).free}
+    with open(path, "rb") as file:
+        for piece in iter(lambda: file.read(_PIECE_BYTES), b""):
+            digest.update(piece)
+            size += len(piece)
+    return [size, digest.hexdigest()]
+
+
+def receive(root: str, runtime: str, arguments: List[str], session: Session) -> Dict[str, Any]:
+    """Starts `runtime` to take a release, as run() does. Answers the first line that it says.
+
+    It has the claim, too, so that no other desk comes in before it has seen that this one is gone.
+    """
+    session.receiver = subprocess.Popen(
+        _runtime_command(root, arguments),
+        cwd=runtime,
+        env=_environment({"PYTHONPATH": runtime}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=() if session.claim is None else (session.claim,),
+    )
+    line = session.receiver.stdout.readline()
+    if line.startswith(b'{"missing"'):
+        return {"code": 0, "stdout": line.decode("utf-8", "replace"), "stderr": ""}
+    _, said = session.receiver.communicate()
+    return _ended(session.receiver.returncode, line, said)
+
+
+def finish(root: str, session: Session) -> Dict[str, Any]:
+    """All has been sent: what comes of it. Only this word lets the receiver install, so a lost link does not."""
+    out, said = session.receiver.communicate(b"done\n")
+    return _ended(session.receiver.returncode, out, said)
 
 
 def remove(root: str, name: str) -> Dict[str, Any]:
@@ -116,8 +209,7 @@ def run(root: str, runtime: str, arguments: Any) -> Dict[str, Any]:
     Nothing of the desk's environment is passed on, and `runtime` is the working folder, which Python's `-m` searches
     first: on a stand-in board the desk's own `edge` package cannot stand in for the board's.
     """
-    command = [sys.executable, "-B", "-m", "edge", "--board", root] + arguments + ["--json"]
-    return _done(command, runtime, {"PYTHONPATH": runtime})
+    return _done(_runtime_command(root, arguments), runtime, {"PYTHONPATH": runtime})
 
 
 def run_as_root(root: str, arguments: Any) -> Dict[str, Any]:
@@ -130,33 +222,49 @@ def run_as_root(root: str, arguments: Any) -> Dict[str, Any]:
     return _done(command, root, {})
 
 
-def examine(root: str, size: int, desk_s: float, stdin: IO[bytes]) -> Dict[str, Any]:
-    """Runs the zip of `size` bytes that comes on stdin: the doctor's checks, which no board need have."""
+def examine(root: str, size: int, words: List[str], stdin: IO[bytes]) -> Dict[str, Any]:
+    """Runs the zip of `size` bytes that comes on stdin, such as the doctor's checks, which no board need have."""
+    import tempfile  # slow to load, and only this needs it
+
     memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None  # a full disk is what it may have to tell
     with tempfile.NamedTemporaryFile(prefix="edgewise-", suffix=".zip", dir=memory) as file:
         file.write(stdin.read(size))
         file.flush()
-        return _done([sys.executable, "-B", file.name, root, str(desk_s)], "/", {})
+        return _done([sys.executable, "-B", file.name, root] + words, "/", {})
+
+
+def _runtime_command(root: str, arguments: List[str]) -> List[str]:
+    return [sys.executable, "-B", "-m", "edge", "--board", root] + arguments + ["--json"]
+
+
+def _environment(more: Dict[str, str]) -> Dict[str, str]:
+    return dict(more, PATH=_PATH, LC_ALL="C.UTF-8")
 
 
 def _done(command: List[str], folder: str, environment: Dict[str, str]) -> Dict[str, Any]:
     done = subprocess.run(
         command,
         cwd=folder,
-        env=dict(environment, PATH=_PATH, LC_ALL="C.UTF-8"),
+        env=_environment(environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         check=False,
     )
-    last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-    return {"code": done.returncode, "stdout": done.stdout.decode("utf-8", "replace"), "stderr": last[:300]}
+    return _ended(done.returncode, done.stdout, done.stderr)
+
+
+def _ended(code: int, out: bytes, said: bytes) -> Dict[str, Any]:
+    last = said.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    return {"code": code, "stdout": out.decode("utf-8", "replace"), "stderr": last[:300]}
 
 
 _VERBS: Dict[str, Callable[..., Dict[str, Any]]] = {
     "look": look,
     "claim": claim,
-    "part": part,
+    "arrived": arrived,
+    "receive": receive,
+    "finish": finish,
     "remove": remove,
     "run": run,
     "run_as_root": run_as_root,
@@ -164,27 +272,31 @@ _VERBS: Dict[str, Callable[..., Dict[str, Any]]] = {
     "examine": examine,
 }
 _WITH_BYTES = ("put", "examine")
+_WITH_SESSION = ("claim", "put", "receive", "finish")
 
 
 def serve(root: str, stdin: IO[bytes], stdout: IO[bytes]) -> None:
     """Answers until the desk is done, or until it is lost."""
     _answer(stdout, {"hello": HELLO, "pid": os.getpid()})
-    claimed = False
+    session = Session()
     while True:
-        signal.alarm(IDLE_S if claimed else 0)  # before that a person may be thinking whether to go on
+        signal.alarm(IDLE_S if session.claim is not None else 0)  # before that a person may be thinking
         line = stdin.readline()
         signal.alarm(0)
         if not line.endswith(b"\n"):
             return
         request = json.loads(line.decode("ascii"))
         do = request.pop("do")
+        if do in _WITH_BYTES:
+            request["stdin"] = stdin
+        if do in _WITH_SESSION:
+            request["session"] = session
         try:
-            answer = _VERBS[do](root, **request, **({"stdin": stdin} if do in _WITH_BYTES else {}))
+            answer = _VERBS[do](root, **request)
         except EOFError:
             return
         except OSError as error:
             answer = {"error": error.strerror, "errno": error.errno, "file": error.filename or root}
-        claimed = claimed or do == "claim"
         _answer(stdout, answer)
         if "error" in answer:
             return

@@ -6,22 +6,22 @@ before it sends the archive's runtime and that key; from then on no archive brin
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from deploy.board import Board, LinkLost, Look
+from deploy.board import Board, LinkLost, Look, Part, Wire
 from deploy.keys import key_id, load_public_key, public_pem, verifier
 from deploy.target import parse_target
 from edge.contract.archive import MANIFEST, SIGNATURE, Archive, read_signed_part
 from edge.contract.errors import BoardError, EdgewiseError, FormatError, TrustError, UsageError
 
-Progress = Callable[[int, int], None]  # bytes sent so far of the partial archive, of how many
+Progress = Callable[[int, int], None]  # bytes sent so far of what the board lacks, of how many
 
 _BOOTSTRAP, _INCOMING, _TRUST, _RUNTIME = "bootstrap", "incoming", "trust", "runtime/"
-_MARGIN_BYTES = 1 << 20  # of the board's disk, for what else writes meanwhile
+_OBJECTS = f"{_INCOMING}/objects"
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,8 @@ class FirstContact:
     key_id: str
 
 
-@dataclass(frozen=True)
-class _Transfer:
-    path: str  # of the partial archive, on the board
-    bytes_in_release: int
-    bytes_kept: int
-    objects: int
-
-
 Agree = Callable[[FirstContact], bool]
+Prepare = Callable[[Board, Look], object]  # what else a board needs before it can take a release
 
 
 @dataclass(frozen=True)
@@ -54,10 +47,10 @@ class FlashReport:
     state: str
     first_contact: bool
     bytes_in_release: int  # of the files that the manifest lists
-    bytes_sent: int  # of all that went to the board: the courier, at first contact runtime and key, the partial archive
-    bytes_kept: int  # of the partial archive, from a flash whose link was lost
+    bytes_sent: int  # of all that went to the board: the courier, at first contact runtime and key, what it lacks
+    bytes_kept: int  # of its files, from a flash whose link was lost
     objects_sent: int
-    seconds: float
+    seconds: float  # until it was GOOD; what the flash left is cleared after that
     health_seconds: float  # of them, the trial of the release on the board
 
 
@@ -80,15 +73,21 @@ def flash(
     agree: Agree,
     clock: Callable[[], float] = time.monotonic,
     set_aside: bool = False,
+    prepare: Prepare = lambda board, found: None,
 ) -> FlashReport:
     """Installs `archive` on the board: meet(), then install(), which say what they raise."""
-    return install(meet(archive, target, trust, agree, clock), archive, progress, clock, set_aside)
+    return install(meet(archive, target, trust, agree, clock, prepare), archive, progress, clock, set_aside)
 
 
 def meet(
-    archive: Path, target: str, trust: Path | None, agree: Agree, clock: Callable[[], float] = time.monotonic
+    archive: Path,
+    target: str,
+    trust: Path | None,
+    agree: Agree,
+    clock: Callable[[], float] = time.monotonic,
+    prepare: Prepare = lambda board, found: None,
 ) -> Contact:
-    """Opens the board and looks at it; nothing is written. Its connection is ended by install().
+    """Opens the board and looks at it; nothing is written but by `prepare`. Its connection is ended by install().
 
     trust: a public key file, needed at first contact; the desk checks the archive with it. agree: asked then.
     Raises UsageError for a bad target, a missing `trust` or a no; InputError for a file that cannot be read; TrustError
@@ -105,6 +104,7 @@ def meet(
         found = board.look()
         if found.runtime is None:
             _check_contact(archive, target, _named(key, target), found, agree)
+        prepare(board, found)
     except BaseException:
         board.close()
         raise
@@ -131,8 +131,9 @@ def install(
             raise BoardError(f"{target} changed while it was looked at", "one desk at a time", "flash again")
         try:
             runtime = found.runtime or _introduce(board, found.root, archive, _named(key, target))
-            sent = _transfer(board, found.root, runtime, archive, progress)
-            answer = board.run(runtime, "install", sent.path, *(["--set-aside"] if set_aside else []))
+            sent = _transfer(board, found.root, runtime, archive, progress, set_aside)
+            answer = board.finish()
+            seconds = clock() - contact.started
         except LinkLost:
             raise  # what arrived stays, for the next flash to go on from
         except EdgewiseError:
@@ -147,7 +148,7 @@ def install(
             bytes_sent=board.sent_bytes,
             bytes_kept=sent.bytes_kept,
             objects_sent=sent.objects,
-            seconds=clock() - contact.started,
+            seconds=seconds,
             health_seconds=answer.get("health_s", 0.0),  # a runtime from before does not say it
         )
 
@@ -187,41 +188,70 @@ def _check_whole(release: Archive) -> None:
         raise FormatError(f"the archive leaves out {lacking[0]}", "a whole archive", "flash the one from `pack`")
 
 
-def _transfer(board: Board, root: str, runtime: str, archive: Path, progress: Progress) -> _Transfer:
+@dataclass(frozen=True)
+class _Transfer:
+    bytes_in_release: int
+    bytes_kept: int
+    objects: int
+
+
+def _transfer(board: Board, root: str, runtime: str, archive: Path, progress: Progress, set_aside: bool) -> _Transfer:
     """Brings what the board lacks. The board verifies manifest and signature before anything else is sent."""
     signed = read_signed_part(str(archive))
-    names = (f"{_INCOMING}/{MANIFEST}", f"{_INCOMING}/{SIGNATURE}")
-    board.put(zip(names, signed, strict=True))
-    absent = set(board.run(runtime, "missing", *(f"{root}/{name}" for name in names))["missing"])
+    board.put(zip((f"{_INCOMING}/{MANIFEST}", f"{_INCOMING}/{SIGNATURE}"), signed, strict=True))
+    more = ["--set-aside"] if set_aside else []
+    absent = board.receive(runtime, "receive", f"{root}/{_INCOMING}", *more)["missing"]
     with Archive(str(archive), _only(*signed)) as release:
         _check_whole(release)
         files = release.manifest.files
         first_of = {files[name].sha256: name for name in sorted(files, reverse=True)}  # one name for equal files
-        wanted = sorted(name for sha256, name in first_of.items() if sha256 in absent)
-        partial = release.copy_of(wanted)
-        name = f"{_INCOMING}/{release.release}.edge"
-        kept_bytes = _send(board, name, partial, sum(files[name].size_bytes for name in wanted), progress)
-        total = sum(entry.size_bytes for entry in files.values())
-    return _Transfer(f"{root}/{name}", total, kept_bytes, len(wanted))
+        # The largest first, so that the board has little left to check when the last one is there
+        wanted = sorted((first_of[sha256] for sha256 in absent), key=lambda name: (-files[name].size_bytes, name))
+        parts = board.arrived(_OBJECTS, absent)
+        kept = {name: _kept(release, name, parts.get(files[name].sha256)) for name in wanted}
+        wires = [_wire(release, name, kept[name]) for name in wanted]
+        total = sum(wire.size_bytes for wire in wires)
+        progress(0, total)
+        board.bring(wires, lambda done: progress(done, total))
+    return _Transfer(sum(entry.size_bytes for entry in files.values()), sum(kept.values()), len(wanted))
 
 
-def _send(board: Board, name: str, partial: bytes, content_bytes: int, progress: Progress) -> int:
-    """Writes the partial archive, from where a lost link left it. Returns how much of it was there.
+def _kept(release: Archive, name: str, part: Part | None) -> int:
+    """How much of what a lost link left of the file is good: all of it, if its hash is that of the file's first bytes.
 
-    The same release for the same board gives the same bytes, so a part is good if its hash is that of our first bytes.
-    What it holds is believed no more than the rest: the board's install checks all of it.
+    It is believed no more than the rest: the board's install checks all of it.
     """
-    part = board.part(name)
-    ours = hashlib.sha256(partial[: part.size_bytes]).hexdigest() == part.sha256
-    at = part.size_bytes if ours and part.size_bytes <= len(partial) else 0
-    needed = len(partial) + content_bytes + _MARGIN_BYTES
-    if part.free_bytes + part.size_bytes < needed:
-        raise BoardError(
-            f"{part.free_bytes} bytes free on the disk of {board.target.name}", f"{needed}", "free some space"
-        )
-    progress(at, len(partial))
-    board.put_rest(name, partial, at, lambda done: progress(done, len(partial)))
-    return at
+    if part is None or part.size_bytes > release.manifest.files[name].size_bytes:
+        return 0
+    digest = hashlib.sha256()
+    for piece in _until(release.pieces(name), part.size_bytes):
+        digest.update(piece)
+    return part.size_bytes if digest.hexdigest() == part.sha256 else 0
+
+
+def _wire(release: Archive, name: str, kept: int) -> Wire:
+    """The file as it stands in the archive; or, after a part that was kept, the rest of it, inflated."""
+    entry = release.manifest.files[name]
+    path = f"{_OBJECTS}/{entry.sha256}"
+    if kept:
+        return Wire(path, kept, entry.size_bytes - kept, _after(release.pieces(name), kept), None)
+    packed = release.packed(name)
+    return Wire(path, 0, packed.size_bytes, packed.pieces, entry.size_bytes if packed.deflated else None)
+
+
+def _until(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece[:size]
+        size -= len(piece)
+        if size <= 0:
+            return
+
+
+def _after(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    for piece in pieces:
+        if len(piece) > size:
+            yield piece[size:]
+        size = max(0, size - len(piece))
 
 
 def _only(manifest_data: bytes, signature: bytes) -> Callable[[bytes, bytes], None]:

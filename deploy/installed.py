@@ -29,6 +29,7 @@ class BoardStatus:
     trusted: tuple[str, ...]  # ids of the keys
     busy: bool  # an install or a rollback is going on
     retrained: bool = False  # whether a deeper pass on the board made the network that it runs
+    engine: dict[str, Any] | None = None  # what runs the release: name, form, why and the measurement, if one holds
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,15 @@ def launch(arguments: list[str]) -> NoReturn:
     place = parse_target(target)
     if place.address is not None:
         remote = " ".join([f"{REMOTE_ROOT}/edgewise", *map(shlex.quote, rest)])  # the shell there expands the ~
-        _replace_process(ssh_command(place.address, remote, terminal=sys.stdin.isatty()), os.environ)
+        replace_process(ssh_command(place.address, remote, terminal=sys.stdin.isatty()), os.environ)
     launcher = Path(place.root) / "edgewise"
     if not launcher.is_file():
         raise BoardError(f"no release is installed on {target}", "a board", "flash one, or name it: --board local:DIR")
-    _replace_process([str(launcher), *rest], {**os.environ, "EDGEWISE_PYTHON": sys.executable})
+    replace_process([str(launcher), *rest], {**os.environ, "EDGEWISE_PYTHON": sys.executable})
 
 
-def _replace_process(command: list[str], environment: Mapping[str, str]) -> NoReturn:
+def replace_process(command: list[str], environment: Mapping[str, str]) -> NoReturn:
+    """Becomes `command`, which has this terminal."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execvpe(command[0], command, environment)

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.flash import Agree, Contact, FlashReport, install, meet
+from deploy.flash import Agree, Contact, FlashReport, Prepare, install, meet
 from edge.contract.errors import EdgewiseError, UsageError
 
-Progress = Callable[[str, int, int], None]  # target, bytes sent so far of its partial archive, of how many
+Progress = Callable[[str, int, int], None]  # target, bytes sent so far of what it lacks, of how many
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,13 @@ class Flashed:
 
 
 def flash_several(
-    archive: Path, targets: list[str], trust: Path | None, progress: Progress, agree: Agree, set_aside: bool = False
+    archive: Path,
+    targets: list[str],
+    trust: Path | None,
+    progress: Progress,
+    agree: Agree,
+    set_aside: bool = False,
+    prepare: Prepare = lambda board, found: None,
 ) -> list[Flashed]:
     """Installs `archive` on each board, in the order of `targets`.
 
@@ -34,7 +40,7 @@ def flash_several(
 
     def met(target: str) -> Contact | EdgewiseError:
         try:
-            return meet(archive, target, trust, agree)
+            return meet(archive, target, trust, agree, prepare=prepare)
         except EdgewiseError as error:
             return error
 

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy import bootstrap as bootstrapping
 from deploy import flash as flashing
 from deploy import installed, keys, several
 from deploy import pack as packing
+from deploy.board import Board, Look
 from edge.contract.boards import ANY, NAMES
 from edge.contract.errors import UsageError
 from edge.contract.results import RETRAINED, Outcome
@@ -92,7 +94,11 @@ def flash(
     ask: Ask,
     trust: Annotated[Path | None, typer.Option(help="The public key, NAME.pub: needed at first contact.")] = None,
     set_aside: Annotated[bool, typer.Option("--set-aside", help="Also where that sets aside what was learnt.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask at first contact.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask at first contact, nor with --bootstrap.")] = False,
+    bootstrap: Annotated[bool, typer.Option("--bootstrap", help="First put there the packages that it lacks.")] = False,
+    wheels: Annotated[
+        Path | None, typer.Option(help="With --bootstrap: a folder of wheels that come first: a vendor's, or offline.")
+    ] = None,
 ) -> Outcome:
     """Install a release on a board: only what it lacks is sent, and it runs its golden vectors before it switches.
 
@@ -103,6 +109,9 @@ def flash(
     If the link is lost, flash again: what arrived is kept. Of several boards, all are asked about first; one that fails
     does not stop the others.
 
+    A bare board has a Python and little else. --bootstrap says what it lacks and where that will be put, and asks; the
+    wheels come from this machine, so the board needs no internet, and nothing of its system is changed.
+
     Example: edgewise flash digits-1.edge nano@192.168.55.1 --trust mine.pub
     """
 
@@ -110,19 +119,54 @@ def flash(
         local = contact.target.startswith("local:")
         return yes or local or ask(_contact_lines(contact), "Install it and trust this key?")
 
+    if wheels is not None and not (bootstrap and wheels.is_dir()):
+        raise UsageError(f"--wheels {wheels}", "--bootstrap and a folder of wheels", "name both")
+    unpacked: dict[str, tuple[str, ...]] = {}
+
+    def prepare(board: Board, found: Look) -> None:
+        def bar(sent: int, total: int) -> None:
+            progress(f"{board.target.name} wheels, bytes", sent, total)
+
+        if bootstrap:
+            unpacked[board.target.name] = bootstrapping.bootstrap(
+                board, found, wheels, lambda lines: yes or ask(lines, "Do it?"), bar
+            )
+
     if len(targets) == 1:
         done = flashing.flash(
-            archive, targets[0], trust, lambda sent, total: progress("bytes", sent, total), agree, set_aside=set_aside
+            archive,
+            targets[0],
+            trust,
+            lambda sent, total: progress("bytes", sent, total),
+            agree,
+            set_aside=set_aside,
+            prepare=prepare,
         )
-        return Outcome(_flash_lines(targets[0], done), _fields(done))
-    return _flash_several(archive, targets, trust, progress, agree, set_aside)
+        outcome = Outcome(_flash_lines(targets[0], done), _fields(done))
+    else:
+        outcome = _flash_several(archive, targets, trust, progress, agree, set_aside, prepare)
+    lines = tuple(f"{target}: unpacked {', '.join(names)}" for target, names in unpacked.items() if names)
+    more = {"unpacked": {target: list(names) for target, names in unpacked.items()}} if bootstrap else {}
+    return outcome._replace(lines=lines + outcome.lines, fields={**outcome.fields, **more})
 
 
 def _flash_several(
-    archive: Path, targets: list[str], trust: Path | None, progress: Progress, agree: flashing.Agree, set_aside: bool
+    archive: Path,
+    targets: list[str],
+    trust: Path | None,
+    progress: Progress,
+    agree: flashing.Agree,
+    set_aside: bool,
+    prepare: flashing.Prepare,
 ) -> Outcome:
     done = several.flash_several(
-        archive, targets, trust, lambda target, sent, total: progress(f"{target} bytes", sent, total), agree, set_aside
+        archive,
+        targets,
+        trust,
+        lambda target, sent, total: progress(f"{target} bytes", sent, total),
+        agree,
+        set_aside,
+        prepare,
     )
     lines: list[str] = []
     boards: list[dict[str, Any]] = []
@@ -169,6 +213,7 @@ def status(target: Target) -> Outcome:
         lines.append(f"{name}: {release.state}" + (f" ({release.why})" if release.why else ""))
     lines.append(f"trusts: {', '.join(found.trusted)}")
     lines += [RETRAINED] if found.retrained else []
+    lines += [f"engine: {found.engine['name']} ({found.engine['why']})"] if found.engine else []
     return Outcome(tuple(lines), _fields(found))
 
 

@@ -14,15 +14,18 @@ import warnings
 from edge.board import Board
 from edge.contract.boards import find_board
 from edge.contract.errors import EdgewiseError
+from edge.contract.packages import add_packages
+from edge.contract.results import Outcome
 
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
 _RUNTIME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _AGAIN = "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('edge', run_name='__main__')"
 _PAGE = "127.0.0.1:8080"
-_SOURCES = ("run", "collect", "serve", "frames")
 _IN_A_PIPE = "@/dev/fd/"  # a source that can be read once
-_LEARNING = ("run", "teach", "fit", "forget", "learned")
+_SOURCES = ("run", "collect", "serve", "frames", "soak")
+_LEARNING = ("run", "teach", "fit", "forget", "learned", "engines")
 _SERVICE = ("supervise", "service", "logs", "doctor")
+_ENGINES = ("timing", "soak")
 
 
 def main(arguments: list) -> int:
@@ -31,6 +34,7 @@ def main(arguments: list) -> int:
     if options.verb in _SOURCES:
         _hide_passwords(arguments)
     board = Board(os.path.abspath(options.board), platform.machine(), find_board())
+    add_packages(board.root, sys.path)
     try:
         if options.verb in _LEARNING:
             _recover(board, arguments)
@@ -82,12 +86,26 @@ def _call(board, options):
         from edge.collect import collect
 
         has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-        return collect(options, has_display, _say_now if options.json else _print_now)
+        return collect(options, has_display, _print_progress if options.json else _print_now)
     if options.verb == "serve":
         return _serve(board, options)
+    if options.verb == "completion":
+        from edge.completion import bash_script
+
+        return Outcome(tuple(bash_script(_parser()).splitlines()), {})
+    if options.verb == "receive":
+        from edge.verbs import receive
+
+        return receive(board, options, _print_now, sys.stdin)
+    if options.verb == "engines":
+        from edge.engine_verbs import engines
+
+        return engines(board, options, _print_progress)
     if options.verb == "supervise":
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends its process, too
     module = "edge.service_verbs" if options.verb in _SERVICE else "edge.verbs"
+    if options.verb in _ENGINES:
+        module = "edge.engine_verbs"
     return getattr(importlib.import_module(module), options.verb)(board, options)
 
 
@@ -109,7 +127,7 @@ def _ask_secret(question):
     return getpass.getpass(question) if sys.stdin.isatty() else None
 
 
-def _say_now(line):
+def _print_progress(line):
     print(line, file=sys.stderr, flush=True)
 
 
@@ -144,6 +162,7 @@ def _parser():
     verbs.required = True
     add = lambda name, text, **more: verbs.add_parser(name, help=text, description=text, parents=[common], **more)  # noqa: E731
     _add_learning(add, common)
+    _add_engines(add)
     _add_installing(add)
     _add_service(add)
     return parser
@@ -196,6 +215,7 @@ def _add_learning(add, common):
         " which is asked for".format(_PAGE),
     )
     run.add_argument("--tls", metavar="PEM", help="with --web: a certificate and its key, in one file")
+    run.add_argument("--engine", metavar="NAME", help="for this run, instead of what `engines` chose")
     collect = add(
         "collect",
         "Take pictures into a folder that `edgewise train` reads.",
@@ -267,6 +287,25 @@ def _add_learned(parts, common):
     add("check", "Whether all of it is there and sound; prints the head's hash.", "learned check")
 
 
+def _add_engines(add):
+    engines = add(
+        "engines",
+        "Measure what runs the network fastest on this board, and take that.",
+        epilog=_EXAMPLE.format("engines"),
+    )
+    engines.add_argument("--again", action="store_true", help="measure although nothing has changed")
+    engines.add_argument("--use", metavar="NAME", help="take this one, for the service too; `fastest` takes that back")
+    engines.add_argument(
+        "--set-aside", action="store_true", help="also where what was learnt does not count under another form"
+    )
+    timing = add("timing", "Time engines of a release folder, in turns.")
+    timing.add_argument("release")
+    timing.add_argument("engines", nargs="+", metavar="ENGINE")
+    soak = add("soak", "Keep the network busy and watch the heat.")
+    soak.add_argument("source", nargs="?", help="a camera; without one the golden pixels, again and again")
+    soak.add_argument("--seconds", type=float, default=60.0)
+
+
 def _share(text):
     share = float(text)
     if not 0 <= share < 1:
@@ -290,7 +329,11 @@ def _count(text):
 
 def _add_installing(add):
     for name, places, text in (
-        ("missing", ("manifest", "signature"), "Files of a signed manifest that this board does not have."),
+        (
+            "receive",
+            ("folder",),
+            "Install a release that a desk is sending; what is missing is said, and what came is told.",
+        ),
         ("install", ("archive",), "Install a release archive."),
         ("golden", ("release",), "Run the golden vectors of a release folder."),
         ("frames", ("release", "source"), "Classify fresh frames of a camera with a release folder."),
@@ -302,7 +345,9 @@ def _add_installing(add):
         verb = add(name, text)
         for place in places:
             verb.add_argument(place)
-        if name == "install":
+        if name == "golden":
+            verb.add_argument("--engine", default="cpu-u8", help="one that `engines` lists")
+        if name in ("install", "receive"):
             verb.add_argument("--set-aside", action="store_true", help="also where that sets aside what was learnt")
 
 
@@ -321,6 +366,7 @@ def _add_service(add):
     logs = add("logs", "Show what the service said.")
     logs.add_argument("--lines", "-n", type=int, default=100, help="the last so many")
     logs.add_argument("--follow", "-f", action="store_true", help="and what it says from now on")
+    add("completion", "Print what makes bash complete these verbs.")
     add("doctor", "Check this board, and say what to do about what is wrong.")
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -24,15 +24,21 @@ class Backbone(NamedTuple):
     base: Base
     key: str  # see backbone_key
     deep: Optional[Deep] = None  # what the deeper pass needs, if the release has it
+    form: str = "u8"  # of edge.contract.spec.FORMS, that the engine runs
 
 
-def open_backbone(release: Release, threads: int = 1, profile: Optional[str] = None) -> Backbone:
-    """Loads the network and head.npz of `release`. profile: as for edge.engine.open_session(). Raises FormatError."""
+def open_backbone(
+    release: Release, threads: int = 1, form: str = "u8", engine: Any = None, profile: Optional[str] = None
+) -> Backbone:
+    """Loads the network and head.npz of `release`. Raises FormatError.
+
+    engine: opened with the file of that form; without one the CPU runs it, with a profile as for open_session().
+    """
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
-    key = backbone_key(release.backbone(), base.step)
-    engine = Engine(release.file("model.u8.onnx"), threads, profile=profile)
-    return Backbone(release.labels, spec, engine, base, key, open_deep(release, threads))
+    key = backbone_key(release.backbone(form), base.step)
+    engine = engine or Engine(release.file("model.{}.onnx".format(form)), threads, profile=profile)
+    return Backbone(release.labels, spec, engine, base, key, open_deep(release, threads), form)
 
 
 def retrained(backbone: Backbone, key: str, weights: bytes, base: bytes) -> Backbone:
@@ -48,7 +54,7 @@ def retrained(backbone: Backbone, key: str, weights: bytes, base: bytes) -> Back
 
 
 def backbone_key(model_sha256: str, step: np.ndarray) -> str:
-    """What codes depend on: hex sha256 of the hash of the model's file and of the steps, (D,) float32."""
+    """What codes depend on: hex sha256 of the hash of the model's file, of one form, and of the steps, (D,) float32."""
     return hashlib.sha256(model_sha256.encode("ascii") + step.tobytes()).hexdigest()
 
 

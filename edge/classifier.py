@@ -57,7 +57,7 @@ class Classifier:
 def open_classifier(
     release: Release, store: Store, threads: int = 1, use_look: bool = True, false_alarms: float = FALSE_ALARMS
 ) -> Classifier:
-    """Loads `release` and what `store` has for it; the rest as for taught_classifier()."""
+    """Loads `release` in the certified engine and what `store` has for it; the rest as for taught_classifier()."""
     return taught_classifier(open_backbone(release, threads), store, use_look, false_alarms)
 
 

@@ -1,6 +1,6 @@
 """An INT8 model in onnxruntime: uint8 pixels in, features and logits out."""
 
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import cv2  # noqa: F401  before onnxruntime: static TLS on aarch64, opencv#14884
 import numpy as np
@@ -56,24 +56,27 @@ class Engine:
     ) -> None:
         """Parameters and errors as those of open_session()."""
         self._session = open_session(path, threads, optimized_path, optimize, profile=profile)
-        self._input = self._session.get_inputs()[0]
 
     def run(self, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """pixels: (N, H, W, C) uint8. Returns features (N, D) and logits (N, classes), both float32."""
-        if self._input.type == "tensor(float)":  # the s8 and float files: TensorRT 8.2 takes no uint8 input
-            pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32) - np.float32(128)
-        if list(pixels.shape[1:]) != self._input.shape[1:]:
-            raise InputError(
-                "pixels of shape {}".format(pixels.shape),
-                "(N, {}, {}, {})".format(*self._input.shape[1:]),
-                "prepare them",
-            )
-        features, logits = self._session.run(["features", "logits"], {self._input.name: pixels})
-        return features, logits
+        return infer(self._session, pixels)
 
     def end_profile(self) -> Tuple[str, int]:
         """The file of the profile, which ends here, and when it began: nanoseconds of the system's clock."""
         return self._session.end_profiling(), self._session.get_profiling_start_time_ns()
+
+
+def infer(session: Any, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """As Engine.run, by anything with get_inputs() and run() of an onnxruntime session. Raises InputError."""
+    wanted = session.get_inputs()[0]
+    if wanted.type == "tensor(float)":  # the s8 and float files: TensorRT 8.2 takes no uint8 input
+        pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32) - np.float32(128)
+    if list(pixels.shape[1:]) != wanted.shape[1:]:
+        raise InputError(
+            "pixels of shape {}".format(pixels.shape), "(N, {}, {}, {})".format(*wanted.shape[1:]), "prepare them"
+        )
+    features, logits = session.run(["features", "logits"], {wanted.name: pixels})
+    return features, logits
 
 
 def run_in_batches(engine: Engine, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:

@@ -49,6 +49,11 @@ def check_golden(release: Release, engine: Engine, form: str = "u8") -> GoldenRe
     return GoldenReport(release.path, form, len(pixels), int(same.sum()), float(cosine.min()))
 
 
+def golden_pixels(release: Release) -> np.ndarray:
+    """The input of the golden vectors: (N, height, width, channels) uint8. Raises FormatError."""
+    return _load(release)["pixels"]
+
+
 def _load(release: Release) -> Dict[str, np.ndarray]:
     """frame (H, W, 3) uint8, pixels (N, height, width, channels) uint8; each of FORMS (N, features) float32."""
     path = release.file("golden.npz")

@@ -4,16 +4,17 @@ import os
 import time
 from contextlib import suppress
 from shutil import disk_usage
-from typing import Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Tuple, Union
 
 from edge.board import Board, BoardBusy, current_name, disk_errors, load_state, locked, point_current, save_state
 from edge.contract.archive import Archive
 from edge.contract.boards import ANY
 from edge.contract.errors import BoardError, EdgewiseError, FormatError
 from edge.contract.files import sync_folder, write_whole
-from edge.contract.manifest import FileEntry, Manifest, parse_manifest
+from edge.contract.manifest import FileEntry, Manifest
+from edge.incoming import Incoming
 from edge.launcher import LAUNCHER
-from edge.objects import build_folder, has_object, store_object, sweep
+from edge.objects import build_folder, has_object, sweep
 from edge.states import GOOD, INTERRUPTED, Entry, State, begin_trial, confirm, fail, lose, roll_back, stage
 from edge.trust import RotationReport, trusted_keys, verifier
 from edge.trust import rotate as rotate_keys
@@ -22,7 +23,9 @@ BLOCK_BYTES = 4096  # what a file takes on disk at least, and about what its ent
 MARGIN_BYTES = 1 << 20  # for state.json, the launcher and what else writes meanwhile
 
 RunTrial = Callable[[str], object]  # of a release folder; raises GateError unless golden vectors and frames hold
-Refuse = Callable[[Archive], object]  # raises an EdgewiseError where the archive shall not be installed
+Source = Union[Archive, Incoming]
+Refuse = Callable[[Source], object]  # raises an EdgewiseError where the release shall not be installed
+Arrive = Callable[[Incoming, Tuple[str, ...]], object]  # told what is missing by its sha256; returns when that is there
 
 
 class InstallReport(NamedTuple):
@@ -44,23 +47,11 @@ class StatusReport(NamedTuple):
     busy: bool  # an install or a rollback is going on
 
 
-def missing(board: Board, data: bytes, signature: bytes) -> Tuple[str, ...]:
-    """The sha256 of each file of the signed manifest that is not on this board.
-
-    Raises TrustError, FormatError, or BoardError for a release that is for other boards.
-    """
-    verifier(board.path("trust"))(data, signature)
-    manifest = parse_manifest(data)
-    _check_board(board, manifest)
-    with disk_errors(board):
-        return tuple(sorted(_absent(board, manifest)))
-
-
 def install(
     board: Board,
     archive_path: str,
     run_trial: RunTrial,
-    refuse: Refuse = lambda archive: None,
+    refuse: Refuse = lambda release: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> InstallReport:
     """Makes the release in `archive_path` current, or leaves the board as it was.
@@ -72,26 +63,61 @@ def install(
     with disk_errors(board), locked(board):
         state = _recover(board)
         with Archive(archive_path, verifier(board.path("trust"))) as archive:
-            if archive.release == state.current:
-                return InstallReport(archive.release, GOOD, state.previous, True, 0, 0.0)
-            staged = stage(state, archive.release, archive.manifest.counter)
-            _check_board(board, archive.manifest)
-            absent = _absent(board, archive.manifest)
-            _check_fits(board, archive, absent)
-            refuse(archive)
-            save_state(board, staged)
-            try:
-                written_bytes = _copy(board, archive, absent)
-                begun = clock()
-                state = _try_out(board, staged, archive.release, run_trial)
-                health_s = clock() - begun
-            except (EdgewiseError, OSError) as error:
-                with suppress(OSError):  # on a full or failing disk the next recover() does the rest
-                    _settle(board, fail(staged, _why(error)))
-                raise
-        with suppress(OSError):  # it is installed: what cannot be removed now, the next recover() removes
-            sweep(board, state.releases)
-    return InstallReport(archive.release, GOOD, state.previous, False, written_bytes, health_s)
+            return _install(board, state, archive, lambda absent: None, run_trial, refuse, clock)
+
+
+def receive(
+    board: Board,
+    folder: str,
+    arrive: Arrive,
+    run_trial: RunTrial,
+    refuse: Refuse = lambda release: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> InstallReport:
+    """As install(), for a release that is on its way: manifest and signature are in `folder`, on the same disk.
+
+    `arrive` is called once the release is known to be one for this board; what it raises ends it, and what came stays.
+    """
+    with disk_errors(board), locked(board):
+        state = _recover(board)
+        incoming = Incoming(folder, verifier(board.path("trust")))
+        return _install(
+            board, state, incoming, lambda absent: arrive(incoming, tuple(sorted(absent))), run_trial, refuse, clock
+        )
+
+
+def _install(
+    board: Board,
+    state: State,
+    source: Source,
+    arrive: Callable[[Dict[str, FileEntry]], object],
+    run_trial: RunTrial,
+    refuse: Refuse,
+    clock: Callable[[], float],
+) -> InstallReport:
+    if source.release == state.current:
+        arrive({})
+        return InstallReport(source.release, GOOD, state.previous, True, 0, 0.0)
+    staged = stage(state, source.release, source.manifest.counter)
+    _check_board(board, source.manifest)
+    absent = _absent(board, source.manifest)
+    _check_room(board, source, absent)
+    arrive(absent)
+    _check_complete(source, absent)
+    refuse(source)
+    save_state(board, staged)
+    try:
+        written_bytes = _copy(board, source, absent)
+        begun = clock()
+        state = _try_out(board, staged, source.release, run_trial)
+        health_s = clock() - begun
+    except (EdgewiseError, OSError) as error:
+        with suppress(OSError):  # on a full or failing disk the next recover() does the rest
+            _settle(board, fail(staged, _why(error)))
+        raise
+    with suppress(OSError):  # it is installed: what cannot be removed now, the next recover() removes
+        sweep(board, state.releases)
+    return InstallReport(source.release, GOOD, state.previous, False, written_bytes, health_s)
 
 
 def rollback(board: Board, run_golden: RunTrial, clock: Callable[[], float] = time.monotonic) -> InstallReport:
@@ -155,16 +181,21 @@ def _absent(board: Board, manifest: Manifest) -> Dict[str, FileEntry]:
     return {entry.sha256: entry for entry in manifest.files.values() if not has_object(board, entry)}
 
 
-def _check_fits(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> None:
-    sent = {archive.manifest.files[name].sha256 for name in archive.names}
-    lacking = sorted(n for n, entry in archive.manifest.files.items() if entry.sha256 in set(absent) - sent)
-    if lacking:
-        raise FormatError("the archive leaves out {}".format(lacking[0]), "what this board lacks", "flash it whole")
+def _check_room(board: Board, source: Source, absent: Dict[str, FileEntry]) -> None:
     needed = sum(entry.size_bytes for entry in absent.values()) + MARGIN_BYTES
-    needed += BLOCK_BYTES * len(archive.manifest.files)
+    needed += BLOCK_BYTES * len(source.manifest.files)
+    if isinstance(source, Incoming):
+        needed -= source.size_bytes  # it is moved, not copied
     free = disk_usage(board.root).free
     if free < needed:
         raise BoardError("{} bytes free on the board's disk".format(free), "{}".format(needed), "free some space")
+
+
+def _check_complete(source: Source, absent: Dict[str, FileEntry]) -> None:
+    sent = {source.manifest.files[name].sha256 for name in source.names}
+    lacking = sorted(n for n, entry in source.manifest.files.items() if entry.sha256 in set(absent) - sent)
+    if lacking:
+        raise FormatError("the release came without {}".format(lacking[0]), "what this board lacks", "flash it whole")
 
 
 def _check_board(board: Board, manifest: Manifest) -> None:
@@ -174,15 +205,15 @@ def _check_board(board: Board, manifest: Manifest) -> None:
         raise BoardError(found, expected, "pack one for this board")
 
 
-def _copy(board: Board, archive: Archive, absent: Dict[str, FileEntry]) -> int:
-    """The archive's files into objects/ and the release folder. Returns the bytes that were written."""
+def _copy(board: Board, source: Source, absent: Dict[str, FileEntry]) -> int:
+    """The release's files into objects/ and its folder. Returns the bytes that were written."""
     wanted = dict(absent)
-    for name in sorted(archive.names):
-        entry = wanted.pop(archive.manifest.files[name].sha256, None)
+    for name in sorted(source.names):
+        entry = wanted.pop(source.manifest.files[name].sha256, None)
         if entry is not None:
-            store_object(board, entry, archive.pieces(name))
+            source.store(name, board.path("objects", entry.sha256))
     sync_folder(board.path("objects"))
-    build_folder(board, archive.release, archive.manifest, archive.manifest_data, archive.signature)
+    build_folder(board, source.release, source.manifest, source.manifest_data, source.signature)
     return sum(entry.size_bytes for entry in absent.values())
 
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from edge.backbone import backbone_key
 from edge.board import Board
-from edge.contract.archive import Archive
+from edge.choice import choose_engine
 from edge.contract.errors import BoardError, FormatError
 from edge.deep import deep_key
+from edge.install import Source
 from edge.recall import key_under
 from edge.release import Release, open_release
 from edge.rows import ExampleRow
@@ -30,7 +31,7 @@ class Left(NamedTuple):
     deeper: bool  # whether a deeper pass is among it
 
 
-def refuse_to_set_aside(board: Board, archive: Archive) -> None:
+def refuse_to_set_aside(board: Board, archive: Source) -> None:
     """Raises BoardError if installing `archive`, whose signature holds, would leave behind what this board has learnt.
 
     It says what, exactly. Without such a thing, it returns. Raises FormatError for a head.npz or store that is damaged.
@@ -39,8 +40,9 @@ def refuse_to_set_aside(board: Board, archive: Archive) -> None:
     if not os.path.exists(path) or not os.path.lexists(board.path("current")):
         return
     current = open_release(os.path.realpath(board.path("current")))
-    before = _key(current)
-    after = backbone_key(archive.manifest.files["model.u8.onnx"].sha256, _step(_head(board, archive)))
+    form = choose_engine(board, current).kind.form
+    before = _key(current, form)
+    after = backbone_key(Release("", archive.manifest, ()).backbone(form), _step(_head(board, archive)))
     deeper = deep_key(current.manifest)
     with open_store(path) as store:
         left = left_behind(store, before, after, archive.manifest.model.channels)
@@ -76,7 +78,17 @@ def runs_retrained(board: Board) -> bool:
     if deep_key(current.manifest) is None:
         return False
     with open_store(path) as store:
-        return _is_retrained(store, current, _key(current))
+        return _is_retrained(store, current, _key(current, choose_engine(board, current).kind.form))
+
+
+def left_by_form(board: Board, release: Release, before: str, after: str) -> str:
+    """What counts under an engine of the form `before` and would not under `after`, in words, or nothing."""
+    path = board.path("personal", "learned.sqlite")
+    if before == after or not os.path.exists(path):
+        return ""
+    with open_store(path) as store:
+        left = left_behind(store, _key(release, before), _key(release, after), release.manifest.model.channels)
+    return _named(left)
 
 
 def _is_retrained(store: Store, release: Release, backbone: str) -> bool:
@@ -84,9 +96,9 @@ def _is_retrained(store: Store, release: Release, backbone: str) -> bool:
     return key is not None and store.deepened_in_force(key, look) is not None
 
 
-def _key(release: Release) -> str:
+def _key(release: Release, form: str) -> str:
     with open(release.file("head.npz"), "rb") as file:
-        return backbone_key(release.backbone(), _step(file.read()))
+        return backbone_key(release.backbone(form), _step(file.read()))
 
 
 def _named(left: Left) -> str:
@@ -103,7 +115,7 @@ def _named(left: Left) -> str:
     return " and ".join(parts)
 
 
-def _head(board: Board, archive: Archive) -> bytes:
+def _head(board: Board, archive: Source) -> bytes:
     """The new release's head.npz: in the archive, or on this board already."""
     if "head.npz" in archive.names:
         return b"".join(archive.pieces("head.npz"))

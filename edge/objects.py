@@ -25,14 +25,6 @@ def has_object(board: Board, entry: FileEntry) -> bool:
     return digest.hexdigest() == entry.sha256
 
 
-def store_object(board: Board, entry: FileEntry, pieces: Iterable[bytes]) -> None:
-    """Keeps `pieces`, which the caller checks against `entry`. Read-only, as one file may stand in two releases.
-
-    The folder's fsync is the caller's, once for all.
-    """
-    write_pieces(board.path("objects", entry.sha256), pieces, 0o444)
-
-
 def build_folder(board: Board, release: str, manifest: Manifest, data: bytes, signature: bytes) -> None:
     """releases/<release>, in one rename, from objects that are all here."""
     partial = board.release(release) + ".new"

@@ -16,9 +16,9 @@ class Release(NamedTuple):
     def file(self, name: str) -> str:
         return os.path.join(self.path, name)
 
-    def backbone(self) -> str:
-        """What features depend on: the hash of the model file that makes them."""
-        return self.manifest.files["model.u8.onnx"].sha256
+    def backbone(self, form: str = "u8") -> str:
+        """What features depend on: the hash of the model file that makes them. form: of edge.contract.spec.FORMS."""
+        return self.manifest.files["model.{}.onnx".format(form)].sha256
 
 
 def open_release(path: str) -> Release:

@@ -65,12 +65,10 @@ class Signs:
 class Learnt:
     """The release's network with what the board has learnt, which is read again when a lesson was given elsewhere."""
 
-    def __init__(self, release: Any, store: Any, threads: int = 1, false_alarms: float = FALSE_ALARMS) -> None:
-        """release: edge.release.Release; store: an open edge.store.Store. Raises FormatError."""
-        from edge.backbone import open_backbone
-
+    def __init__(self, release: Any, backbone: Any, store: Any, false_alarms: float = FALSE_ALARMS) -> None:
+        """release: edge.release.Release; backbone: its network, opened; store: an open edge.store.Store."""
         self.store = store
-        self.backbone = open_backbone(release, threads)
+        self.backbone = backbone
         self._release = release
         self._false_alarms = false_alarms
         self._version: Optional[int] = None
@@ -100,7 +98,7 @@ class Learnt:
         """Raises GateError unless the golden vectors hold in this process."""
         from edge.golden import check_golden
 
-        check_golden(self._release, self.backbone.engine)
+        check_golden(self._release, self.backbone.engine, self.backbone.form)
 
 
 def serve(
@@ -110,30 +108,32 @@ def serve(
     watchdog_s: Optional[float],
     print_line: Callable[[str], None],
 ) -> Outcome:
-    """Classifies what options.source shows until `current` names another release, which the next start then runs.
+    """Classifies what options.source shows until another release is current or engines were measured or named anew.
 
-    watchdog_s: how long the supervisor waits for a sign of life. Raises GateError for golden vectors that do not hold;
-    a supervisor starts it again.
+    The next start then runs those. watchdog_s: how long the supervisor waits for a sign of life. Raises GateError for
+    golden vectors that do not hold; a supervisor starts it again.
     """
+    from edge.choice import open_network
+    from edge.engine_record import record_stamp
     from edge.sources import find_feed
     from edge.verbs import open_learned, this_release
 
-    release = this_release()
+    release, stamp = this_release(), record_stamp(board)
     name = os.path.basename(release.path)
     longest_s = min(LAST_RETRY_S, watchdog_s / 4) if watchdog_s else LAST_RETRY_S
     feed = find_feed(options.source)
     with open_learned(board) as store:
-        learnt = Learnt(release, store)
+        learnt = Learnt(release, open_network(board, release, say=print_line), store)
         learnt.check()
         watch(
             feed if feed.live else replayed(feed),
             learnt,
             Signs(notifier, print_line),
-            lambda: current_name(board) == name,
+            lambda: current_name(board) == name and record_stamp(board) == stamp,
             lambda: is_lent(board),
             longest_s,
         )
-    return Outcome(("another release is current",), {"left": name})
+    return Outcome(("another release is current, or another engine was chosen",), {"left": name})
 
 
 def watch(

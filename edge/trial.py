@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import Callable, List, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from edge.address import hidden
 from edge.board import Board
@@ -18,13 +18,14 @@ def golden_process(root: str, environment: Mapping[str, str]) -> Callable[[str],
     """A function of a release folder (absolute) that raises GateError unless its golden vectors hold."""
 
     def run_golden(folder: str) -> None:
-        reason = _ended(root, folder, environment, ["golden", folder])
-        if reason:
+        try:
+            ask_release(root, folder, environment, ["golden", folder])
+        except GateError as error:
             raise GateError(
-                "the release's golden vectors do not hold here: {}".format(reason),
+                "the release's golden vectors do not hold here: {}".format(error.found),
                 "what the desk computed",
                 "nothing was changed; see docs/package-format.md, Golden vectors",
-            )
+            ) from None
 
     return run_golden
 
@@ -37,42 +38,49 @@ def trial_process(board: Board, camera: Optional[str], environment: Mapping[str,
         run_golden(folder)
         if camera is None:
             return
-        with lending(board):
-            reason = _ended(board.root, folder, environment, ["frames", folder, camera])
-        if reason:
+        try:
+            with lending(board):
+                ask_release(board.root, folder, environment, ["frames", folder, camera])
+        except GateError as error:
             raise GateError(
-                "the release classified no fresh frames of the camera {}: {}".format(hidden(camera), reason),
+                "the release classified no fresh frames of the camera {}: {}".format(hidden(camera), error.found),
                 "frames that change",
                 "nothing was changed; see the camera, or whether another program holds it",
-            )
+            ) from None
 
     return run_trial
 
 
-def _ended(root: str, folder: str, environment: Mapping[str, str], words: List[str]) -> str:
-    """Runs a verb of the release in `folder`; returns why it failed, or nothing.
+def ask_release(
+    root: str, folder: str, environment: Mapping[str, str], words: Sequence[str], timeout_s: float = TIMEOUT_S
+) -> Dict[str, Any]:
+    """What a verb of the release in `folder` answers, in a process of its own. Raises GateError with why it failed.
 
     The folder's runtime is both the working folder, which `-m` searches first, and PYTHONPATH: no other `edge` counts.
     """
     runtime = os.path.join(folder, "runtime")
     try:
         done = subprocess.run(
-            [sys.executable, "-B", "-m", "edge", "--board", root] + words + ["--json"],
+            [sys.executable, "-B", "-m", "edge", "--board", root] + list(words) + ["--json"],
             cwd=runtime,
             env=dict(environment, PYTHONPATH=runtime),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
         )
     except subprocess.TimeoutExpired:
-        return "did not end within {} s".format(TIMEOUT_S)
-    return "" if done.returncode == 0 else _reason(done)
-
-
-def _reason(done: subprocess.CompletedProcess) -> str:
+        raise _failed("did not end within {} s".format(timeout_s)) from None
+    said = done.stdout.decode("utf-8", "replace").strip().rpartition("\n")[2]  # onnxruntime may print before it
     try:
-        return json.loads(done.stdout.decode("utf-8"))["error"]["found"]
+        answer = json.loads(said)
+        if done.returncode == 0:
+            return answer
+        raise _failed(answer["error"]["found"])
     except (ValueError, KeyError, TypeError):
-        lines = done.stderr.decode("utf-8", "replace").strip().split("\n")
-        return "ended with {}: {}".format(done.returncode, lines[-1][:200])
+        last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise _failed("ended with {}: {}".format(done.returncode, last[:200])) from None
+
+
+def _failed(found: str) -> GateError:
+    return GateError(found, "an answer", "run it by hand")

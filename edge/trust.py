@@ -1,5 +1,6 @@
 """Which public keys this board trusts, whether one of them signed a manifest, and how one takes another's place."""
 
+import base64
 import hashlib
 import os
 from contextlib import suppress
@@ -7,13 +8,14 @@ from typing import Callable, Dict, NamedTuple, Set
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from edge.contract.errors import TrustError
 from edge.contract.files import sync_folder, write_whole
 from edge.contract.rotation import Rotation, message, parse_rotation
 
 SUFFIX = ".pub"
+_SPKI = bytes.fromhex("302a300506032b6570032100")  # the DER in front of the 32 bytes: RFC 8410, section 4
+_PEM = "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n"
 RETIRED = ".retired"  # the rotation that took the key out; its name stays for ever, so that the key never comes back
 
 
@@ -23,13 +25,22 @@ class RotationReport(NamedTuple):
     already: bool  # this rotation was done before; nothing was changed
 
 
-def key_id(key: Ed25519PublicKey) -> str:
+def key_id(raw: bytes) -> str:
     """The first 16 hex digits of the sha256 of the 32 raw bytes of the key."""
-    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+    return hashlib.sha256(raw).hexdigest()[:16]
 
 
-def trusted_keys(folder: str) -> Dict[str, Ed25519PublicKey]:
-    """The keys of `folder` that are not retired, by their id.
+def pem_of(raw: bytes) -> bytes:
+    """The PEM file of the key with these 32 raw bytes.
+
+    An Ed25519 key has one SubjectPublicKeyInfo only (RFC 8410), so a file of another content is no such key; and
+    cryptography's reader of all the other formats, which takes longer to load than a signature to check, is not needed.
+    """
+    return _PEM.format(base64.b64encode(_SPKI + raw).decode("ascii")).encode("ascii")
+
+
+def trusted_keys(folder: str) -> Dict[str, bytes]:
+    """The keys of `folder` that are not retired, their 32 raw bytes by their id.
 
     Raises TrustError if there is none, or one that is not what its name says.
     """
@@ -39,16 +50,21 @@ def trusted_keys(folder: str) -> Dict[str, Ed25519PublicKey]:
     for name in (n for n in names if n[: -len(SUFFIX)] not in retired):
         with open(os.path.join(folder, name), "rb") as file:
             data = file.read(4096)
-        try:
-            key = load_pem_public_key(data)
-        except ValueError:
-            key = None
-        if not isinstance(key, Ed25519PublicKey) or key_id(key) + SUFFIX != name:
+        raw = _raw_key(data)
+        if key_id(raw) + SUFFIX != name or pem_of(raw) != data:
             raise TrustError("{} is not the key that its name says".format(name), "an Ed25519 public key", "remove it")
-        keys[key_id(key)] = key
+        keys[key_id(raw)] = raw
     if not keys:
         raise TrustError("this board trusts no key", "one in {}".format(folder), "flash it from the desk with --trust")
     return keys
+
+
+def _raw_key(data: bytes) -> bytes:
+    """The last 32 bytes that a PEM file encodes; of another file anything, which its name does not fit."""
+    try:
+        return base64.b64decode(data.split(b"\n")[1])[-32:]
+    except (IndexError, ValueError):
+        return b""
 
 
 def retired_keys(folder: str) -> Set[str]:
@@ -66,18 +82,17 @@ def rotate(folder: str, data: bytes) -> RotationReport:
     old key, has retired the new one, or a signature does not hold.
     """
     rotation = parse_rotation(data)
-    old, new = (Ed25519PublicKey.from_public_bytes(raw) for raw in (rotation.retires, rotation.trusts))
     keys, retired = trusted_keys(folder), retired_keys(folder)
-    report = RotationReport(key_id(old), key_id(new), key_id(old) in retired and key_id(new) in keys)
+    old, new = key_id(rotation.retires), key_id(rotation.trusts)
+    report = RotationReport(old, new, old in retired and new in keys)
     if report.already:
         return report
     if report.trusted in retired:
         raise _refused("the key {} was retired here".format(report.trusted), "a key that was not")
     if report.retired not in keys:
         raise _refused("this board does not trust the key {}".format(report.retired), "one of " + ", ".join(keys))
-    _check_signed(rotation, old, new)
-    pem = new.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    write_whole(os.path.join(folder, report.trusted + SUFFIX), pem)
+    _check_signed(rotation)
+    write_whole(os.path.join(folder, report.trusted + SUFFIX), pem_of(rotation.trusts))
     write_whole(os.path.join(folder, report.retired + RETIRED), data)
     with suppress(OSError):  # it is out already
         os.unlink(os.path.join(folder, report.retired + SUFFIX))
@@ -85,10 +100,11 @@ def rotate(folder: str, data: bytes) -> RotationReport:
     return report
 
 
-def _check_signed(rotation: Rotation, old: Ed25519PublicKey, new: Ed25519PublicKey) -> None:
-    for key, signature, whose in ((old, rotation.by_old, "old"), (new, rotation.by_new, "new")):
+def _check_signed(rotation: Rotation) -> None:
+    signatures = ((rotation.retires, rotation.by_old, "old"), (rotation.trusts, rotation.by_new, "new"))
+    for key, signature, whose in signatures:
         try:
-            key.verify(signature, message(rotation.retires, rotation.trusts))
+            Ed25519PublicKey.from_public_bytes(key).verify(signature, message(rotation.retires, rotation.trusts))
         except InvalidSignature:
             raise _refused("the {} key did not sign the rotation".format(whose), "signatures by both") from None
 
@@ -97,11 +113,11 @@ def _refused(found: str, expected: str) -> TrustError:
     return TrustError(found, expected, "nothing was changed; see docs/package-format.md, Keys")
 
 
-def verify(keys: Dict[str, Ed25519PublicKey], data: bytes, signature: bytes) -> str:
+def verify(keys: Dict[str, bytes], data: bytes, signature: bytes) -> str:
     """The id of the key that signed `data`. Raises TrustError if none of `keys` did."""
     for identity, key in sorted(keys.items()):
         try:
-            key.verify(signature, data)
+            Ed25519PublicKey.from_public_bytes(key).verify(signature, data)
         except InvalidSignature:
             continue
         return identity

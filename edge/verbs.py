@@ -5,26 +5,15 @@ in edge/watch.py.
 """
 
 import argparse
+import json
 import os
 import time
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 from edge.board import Board
 from edge.contract.errors import BoardError, InputError
 from edge.contract.results import RETRAINED, Outcome
-
-
-def missing(board: Board, options: argparse.Namespace) -> Outcome:
-    from edge.install import missing as find_missing
-
-    try:
-        with open(options.manifest, "rb") as manifest, open(options.signature, "rb") as signature:
-            data, signed = manifest.read(), signature.read()
-    except OSError as error:
-        raise InputError(str(error), "a manifest and its signature", "flash again") from None
-    absent = find_missing(board, data, signed)
-    return Outcome(absent, {"missing": absent})
 
 
 def install(board: Board, options: argparse.Namespace) -> Outcome:
@@ -32,24 +21,49 @@ def install(board: Board, options: argparse.Namespace) -> Outcome:
     from edge.install import install as install_archive
     from edge.trial import trial_process
 
-    def refuse(archive: Any) -> None:
-        if not options.set_aside and os.path.exists(learned_path(board)):
-            from edge.moving import refuse_to_set_aside
-
-            refuse_to_set_aside(board, archive)
-
     trial = trial_process(board, camera_of(board), os.environ)
-    done = install_archive(board, os.path.abspath(options.archive), trial, refuse)
+    done = install_archive(board, os.path.abspath(options.archive), trial, _refuse(board, options))
     return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
 
 
+def receive(board: Board, options: argparse.Namespace, say: Callable[[str], None], told: Iterable[str]) -> Outcome:
+    """Says what is missing; then each line of `told` names a file that has come, and a last one says that all is sent.
+
+    Where `told` ends without that word the desk was lost: nothing is installed, and what came stays.
+    """
+    from edge.camera import camera_of
+    from edge.install import receive as receive_release
+    from edge.trial import trial_process
+
+    def arrive(incoming: Any, absent: Tuple[str, ...]) -> None:
+        say(json.dumps({"missing": absent}))
+        for line in told:
+            if line == "done\n":
+                return
+            incoming.check(line.rstrip("\n"))
+        raise InputError("the desk ended half-way", "all that is missing", "flash again")
+
+    trial = trial_process(board, camera_of(board), os.environ)
+    done = receive_release(board, os.path.abspath(options.folder), arrive, trial, _refuse(board, options))
+    return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
+
+
+def _refuse(board: Board, options: argparse.Namespace) -> Callable[[Any], None]:
+    def refuse(release: Any) -> None:
+        if not options.set_aside and os.path.exists(learned_path(board)):
+            from edge.moving import refuse_to_set_aside
+
+            refuse_to_set_aside(board, release)
+
+    return refuse
+
+
 def golden(board: Board, options: argparse.Namespace) -> Outcome:
-    from edge.engine import Engine
-    from edge.golden import check_golden
+    from edge.choice import prove
+    from edge.engines import find_kind
     from edge.release import open_release
 
-    release = open_release(os.path.abspath(options.release))
-    report = check_golden(release, Engine(release.file("model.u8.onnx")))
+    report = prove(board, open_release(os.path.abspath(options.release)), find_kind(options.engine))
     return Outcome(("the golden vectors hold",), dict(report._asdict()))
 
 
@@ -75,8 +89,23 @@ def status(board: Board, options: argparse.Namespace) -> Outcome:
     lines = ["current: {}".format(report.current), "previous: {}".format(report.previous)]
     lines += ["{}: {} {}".format(name, entry.state, entry.why).strip() for name, entry in report.releases.items()]
     lines += [RETRAINED] if is_retrained else []
-    releases = {name: dict(entry._asdict()) for name, entry in report.releases.items()}
-    return Outcome(tuple(lines), dict(report._asdict(), releases=releases, retrained=is_retrained))
+    fields = dict(report._asdict(), retrained=is_retrained)
+    fields["releases"] = {name: dict(entry._asdict()) for name, entry in report.releases.items()}
+    if report.current is not None:
+        fields["engine"] = _engine(board, report.current)
+        lines.append("engine: {name} ({why})".format(**fields["engine"]))
+    return Outcome(tuple(lines), fields)
+
+
+def _engine(board: Board, current: str) -> Dict[str, Any]:
+    """What the current release runs with, why, and the measurement of all engines, if one holds."""
+    from edge.choice import choose_engine
+    from edge.engine_record import measured_fields
+    from edge.release import open_release
+
+    choice = choose_engine(board, open_release(board.release(current)))
+    measured = measured_fields(choice.measured) if choice.measured else None
+    return {"name": choice.kind.name, "form": choice.kind.form, "why": choice.why, "measured": measured}
 
 
 def rollback(board: Board, options: argparse.Namespace) -> Outcome:
@@ -176,10 +205,10 @@ def learned(board: Board, options: argparse.Namespace) -> Outcome:
 @contextmanager
 def _learning(board: Board) -> Iterator[Tuple[Any, Any]]:
     """The network of this release and what the board has learnt."""
-    from edge.backbone import open_backbone
+    from edge.choice import open_network
 
     with open_learned(board) as store:
-        yield open_backbone(this_release()), store
+        yield open_network(board, this_release()), store
 
 
 @contextmanager

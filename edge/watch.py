@@ -20,7 +20,6 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
 
     print_line gets one JSON object a frame with --json, else a line whenever a source's label or state changes.
     """
-    from edge.backbone import open_backbone
     from edge.loop import Manner, run_loop
     from edge.sources import find_feed
     from edge.tally import Tally
@@ -34,8 +33,7 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     told: List[str] = []
     with contextlib.ExitStack() as stack:
         trace, profile = _trace(stack, options)
-        network = open_backbone(this_release(), options.threads, profile)
-        teacher, press, notice = _classifier(stack, board, options, network, print_line)
+        teacher, network, press, notice = _classifier(stack, board, options, profile, print_line)
         show, pressed = _sinks(stack, options)
         say = Speaker(print_line, options.json, several=len(feeds) > 1)
         frames = stack.enter_context(
@@ -140,10 +138,10 @@ def _classifier(
     stack: contextlib.ExitStack,
     board: Board,
     options: argparse.Namespace,
-    network: Any,
+    profile: Optional[str],
     print_line: Callable[[str], None],
-) -> Tuple[Any, Callable[[str, Any, FrameResult], None], Callable[[Any, FrameResult], None]]:
-    """What prepares and classifies frames, what a key does with a frame and its result in view, what notices them."""
+) -> Tuple[Any, Any, Callable[[str, Any, FrameResult], None], Callable[[Any, FrameResult], None]]:
+    """What prepares and classifies frames, its network, what a key does with a frame and its result, what notices."""
 
     def say(line: Optional[str]) -> None:
         if line:
@@ -152,14 +150,16 @@ def _classifier(
     if options.teach is None and not options.notice:
         from edge.classifier import taught_classifier
 
+        network = _network(board, options, profile, say)
         with open_learned(board) as store:
             classifier = taught_classifier(network, store, not options.no_look, options.false_alarms)
         say(RETRAINED if classifier.is_retrained else None)
-        return classifier, lambda key, frame, result: None, lambda frame, result: None
+        return classifier, network, lambda key, frame, result: None, lambda frame, result: None
     if options.no_look:
         raise UsageError("--no-look with --teach or --notice", "this camera's pictures", "leave one of them out")
     from edge.live import LiveTeacher
 
+    network = _network(board, options, profile, say)
     store = stack.enter_context(open_learned(board))
     labels = options.teach or ()
     teacher = LiveTeacher(network, store, labels, options.keep_pictures, options.person, options.false_alarms)
@@ -171,7 +171,20 @@ def _classifier(
     say(RETRAINED if teacher.is_retrained else None)
     if options.teach is not None:
         say(teacher.help())
-    return teacher, lambda key, frame, result: say(teacher.press(key, frame, result)), notice
+    return teacher, network, lambda key, frame, result: say(teacher.press(key, frame, result)), notice
+
+
+def _network(board: Board, options: argparse.Namespace, profile: Optional[str], say: Callable[[str], object]) -> Any:
+    """The network in the engine that was chosen; a profile is of the certified one."""
+    if profile is None:
+        from edge.choice import open_network
+
+        return open_network(board, this_release(), options.engine, say, options.threads)
+    if options.engine is not None:
+        raise UsageError("--profile with --engine", "the certified engine, which is profiled", "leave one of them out")
+    from edge.backbone import open_backbone
+
+    return open_backbone(this_release(), options.threads, profile=profile)
 
 
 def _sinks(

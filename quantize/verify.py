@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from numpy.typing import NDArray
 from torch import nn
 
@@ -225,7 +225,7 @@ def _open_run(path: Path) -> Subject:
     return Subject(Certified(folder, report, spec, labels), network, run, frozenset(), [])
 
 
-def _open_release(archive: Archive, scratch: Path, public: Ed25519PublicKey | None) -> Subject:
+def _open_release(archive: Archive, scratch: Path, public: bytes | None) -> Subject:
     """Every byte is read, and so compared with the manifest's hash; the runtime needs no more."""
     for name in sorted(archive.names):
         pieces = archive.pieces(name)
@@ -277,17 +277,18 @@ def _read(path: Path) -> str:
         ) from None
 
 
-def _load_key(path: Path) -> Ed25519PublicKey:
+def _load_key(path: Path) -> bytes:
+    """The 32 raw bytes of a NAME.pub."""
     try:
         public = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError):
         public = None
     if not isinstance(public, Ed25519PublicKey):
         raise InputError(f"{path} is no public Ed25519 key", "the NAME.pub of `edgewise keygen`", "name that file")
-    return public
+    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-def _verifier(public: Ed25519PublicKey | None) -> Callable[[bytes, bytes], Any]:
+def _verifier(public: bytes | None) -> Callable[[bytes, bytes], Any]:
     if public is None:
         return lambda data, signature: None
     return lambda data, signature: verify_signature({key_id(public): public}, data, signature)

@@ -9,9 +9,10 @@ import hashlib
 import os
 import struct
 import zlib
-from typing import IO, Any, Callable, Dict, FrozenSet, Iterable, Iterator, NamedTuple, Tuple
+from typing import IO, Any, Callable, Dict, FrozenSet, Iterator, NamedTuple, Tuple
 
 from edge.contract.errors import FormatError, InputError, TrustError
+from edge.contract.files import write_pieces
 from edge.contract.manifest import MAX_FILES, MAX_MANIFEST_BYTES, parse_manifest, release_id
 
 MANIFEST = "manifest.json"
@@ -22,20 +23,25 @@ PIECE_BYTES = 1 << 16
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
-_OFFSET_AT = _CENTRAL.size - 4  # in an entry of the directory: where its local header starts
 _STORED, _DEFLATED = 0, 8
 _MAX_NAME_BYTES = 255
 
 Verify = Callable[[bytes, bytes], Any]  # (manifest's exact bytes, signature); raises TrustError unless it holds
 
 
+class Packed(NamedTuple):
+    """A file's bytes in an archive, not inflated and not checked."""
+
+    deflated: bool
+    size_bytes: int
+    pieces: Iterator[bytes]
+
+
 class _Entry(NamedTuple):
-    start: int  # of its local header
     at: int  # where its content starts
     stored_bytes: int
     size_bytes: int
     deflated: bool
-    listing: bytes  # what the directory has of it
 
 
 class Archive:
@@ -80,19 +86,14 @@ class Archive:
                 "get the archive again from whoever packed it",
             )
 
-    def copy_of(self, names: Iterable[str]) -> bytes:
-        """An archive of manifest, signature and the files `names`, every entry's bytes as they stand in this one."""
-        body, directory = [], []
-        at = 0
-        chosen = [self._entries[name] for name in [MANIFEST, SIGNATURE] + sorted(names)]
-        for entry in chosen:
-            data = _read(self._file, entry.start, entry.at + entry.stored_bytes - entry.start)
-            directory.append(entry.listing[:_OFFSET_AT] + struct.pack("<I", at) + entry.listing[_OFFSET_AT + 4 :])
-            body.append(data)
-            at += len(data)
-        size = sum(len(listing) for listing in directory)
-        end = _END.pack(b"PK\5\6", 0, 0, len(chosen), len(chosen), size, at, 0)
-        return b"".join(body + directory + [end])
+    def store(self, name: str, path: str) -> None:
+        """Puts the file at `path`, read-only, whole and durable; the folder's fsync is the caller's. As pieces()."""
+        write_pieces(path, self.pieces(name), 0o444)
+
+    def packed(self, name: str) -> Packed:
+        """The file as it stands in this archive."""
+        entry = self._entries[name]
+        return Packed(entry.deflated, entry.stored_bytes, _plain(self._file, entry))
 
     def _check_listed(self) -> None:
         for name in sorted(self.names):
@@ -163,7 +164,7 @@ def _entry(file: IO[bytes], directory: bytes, place: int, at: int) -> Tuple[int,
     if offset != at or _read(file, at, len(local)) != local or (method == _STORED and stored != size):
         raise _odd("describes {!a} in two ways".format(name))
     content_at = at + len(local)
-    entry = _Entry(at, content_at, stored, size, method == _DEFLATED, header + raw_name)
+    entry = _Entry(content_at, stored, size, method == _DEFLATED)
     return place + len(header) + length, content_at + stored, name, entry
 
 

@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import time
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional
 
 from edge.doctor.finding import Finding, Place, hint, ok, read, wrong
 
@@ -92,24 +92,14 @@ def memory(place: Place) -> Finding:
     return ok("memory", said)
 
 
-def warmest_zone(place: Place) -> Optional[Tuple[str, float]]:
-    """The name of the warmest zone and its degrees C; None where the system does not say."""
-    zones = {}
-    for path in glob.glob(place.at("sys/class/thermal/thermal_zone*")):
-        text = read(os.path.join(path, "temp"))  # thousandths of a degree; a zone that is off gives none
-        if text and re.fullmatch(r"\d+", text):
-            zones[read(os.path.join(path, "type")) or path] = int(text) / 1000
-    return max(zones.items(), key=lambda each: each[1]) if zones else None
-
-
 def heat(place: Place) -> Finding:
     """Of the warmest zone, and whether the kernel slows a processor down for it."""
-    found = warmest_zone(place)
-    if found is None:
+    zones = temperatures(place)
+    if not zones:
         return ok("heat", "this system does not say")
-    name, warmest = found
+    name, warmest = max(zones.items(), key=lambda each: each[1])
     said = "{:.0f} degrees C at {}".format(warmest, name)
-    slowed = _slowed(place)
+    slowed = slowed_down(place)
     if slowed:
         return hint("heat", "{}; {} is slowed down".format(said, slowed), "add a heat sink or a fan")
     if warmest >= _HOT_C:
@@ -117,7 +107,18 @@ def heat(place: Place) -> Finding:
     return ok("heat", said)
 
 
-def _slowed(place: Place) -> str:
+def temperatures(place: Place) -> Dict[str, float]:
+    """Degrees C by zone; empty where the system does not say."""
+    zones = {}
+    for path in glob.glob(place.at("sys/class/thermal/thermal_zone*")):
+        text = read(os.path.join(path, "temp"))  # thousandths of a degree; a zone that is off gives none
+        if text and re.fullmatch(r"\d+", text):
+            zones[read(os.path.join(path, "type")) or path] = int(text) / 1000
+    return zones
+
+
+def slowed_down(place: Place) -> str:
+    """The processor that the kernel slows down for its heat, or nothing."""
     for path in sorted(glob.glob(place.at("sys/class/thermal/cooling_device*"))):
         kind = read(os.path.join(path, "type")) or ""
         if (

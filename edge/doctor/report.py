@@ -4,6 +4,7 @@ import os
 import time
 from typing import List, Mapping, Optional
 
+from edge.contract.packages import with_packages
 from edge.contract.results import Outcome
 from edge.doctor import folder, machine, software
 from edge.doctor.finding import HINT, WRONG, Finding, Place
@@ -15,8 +16,10 @@ def examine(root: str, environment: Mapping[str, str], desk_s: Optional[float] =
     The exit code is 1 if something is wrong; hints do not count.
     """
     place = Place(os.path.abspath(root))
+    environment = with_packages(place.root, environment)
     findings = [machine.board(place), software.python(), software.pip(), software.numpy(environment)]
-    findings += software.opencv() + software.onnxruntime() + [software.cryptography()]
+    findings += software.opencv(environment) + software.onnxruntime(environment)
+    findings += [software.cryptography(environment)]
     findings += machine.cameras(place)
     findings += [
         machine.clock(place, desk_s, time.time()),

@@ -67,17 +67,18 @@ def numpy(environment: Mapping[str, str]) -> Finding:
     )
 
 
-def cryptography() -> Finding:
+def cryptography(environment: Mapping[str, str]) -> Finding:
     code = (
         "import cryptography; from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey as K;"
         " K.generate(); print(cryptography.__version__)"
     )
-    return _imported("cryptography", child("-W", "ignore", "-c", code), "`python3 -m pip install --user cryptography`")
+    done = child("-W", "ignore", "-c", code, environment=environment)
+    return _imported("cryptography", done, "`edgewise flash --bootstrap` from the desk brings it")
 
 
-def opencv() -> List[Finding]:
+def opencv(environment: Mapping[str, str]) -> List[Finding]:
     """Whether it imports, has GStreamer for CSI cameras, and is not pip's in front of the system's."""
-    done = child("-c", _OPENCV)
+    done = child("-c", _OPENCV, environment=environment)
     if done.code != 0:
         remedy = "`sudo apt install python3-opencv`: pip's has no GStreamer"
         if "static TLS" in done.last:  # opencv#14884
@@ -99,24 +100,31 @@ def _has_opencv(folder: str) -> bool:
     return os.path.isdir(folder) and any(re.match(r"cv2(\.|$)", name) for name in os.listdir(folder))
 
 
-def onnxruntime() -> List[Finding]:
+def onnxruntime(environment: Mapping[str, str]) -> List[Finding]:
     """Whether it imports, and whether each provider really runs: what it names is only what was compiled in."""
-    done = child("-W", "ignore", "-c", _PROVIDERS)
-    remedy = "`python3 -m pip install --user onnxruntime`; for a Jetson's GPU NVIDIA's own wheel"
-    findings = [_imported("onnxruntime", done, remedy)]
-    for provider in done.out.split()[1:] if done.code == 0 else ():
-        if provider not in _REMOTE:
-            findings.append(_provider(provider))
-    return findings
+    done = child("-W", "ignore", "-c", _PROVIDERS, environment=environment)
+    remedy = "`edgewise flash --bootstrap` from the desk brings it; for a Jetson's GPU NVIDIA's own wheel"
+    return [_imported("onnxruntime", done, remedy)] + [provider(name, environment) for name in _named(done)]
 
 
-def _provider(provider: str) -> Finding:
-    name = provider.replace("ExecutionProvider", "")
-    done = child("-W", "ignore", "-c", _INFER, _MODEL, provider)
-    if done.code == 0 and done.out == provider + " 8.0":
+def providers(environment: Mapping[str, str]) -> List[str]:
+    """The execution providers that were compiled in; none where onnxruntime cannot be imported."""
+    return _named(child("-W", "ignore", "-c", _PROVIDERS, environment=environment))
+
+
+def _named(done: Done) -> List[str]:
+    return [name for name in done.out.split()[1:] if name not in _REMOTE] if done.code == 0 else []
+
+
+def provider(full_name: str, environment: Mapping[str, str]) -> Finding:
+    """Whether it runs a tiny network."""
+    name = full_name.replace("ExecutionProvider", "")
+    done = child("-W", "ignore", "-c", _INFER, _MODEL, full_name, environment=environment)
+    said = done.out.rpartition("\n")[2]  # onnxruntime prints before it where it takes another
+    if done.code == 0 and said == full_name + " 8.0":
         return ok(name, "runs")
-    found = _failure(done) if done.code != 0 else "onnxruntime took {} instead".format(done.out.split(" ")[0])
-    if provider == "CPUExecutionProvider":
+    found = _failure(done) if done.code != 0 else "onnxruntime took {} instead".format(said.split(" ")[0])
+    if full_name == "CPUExecutionProvider":
         return wrong(name, "it does not run: " + found, "install onnxruntime again")
     return hint(name, "it is compiled in and does not run: " + found, "edgewise uses the CPU; see to CUDA and TensorRT")
 

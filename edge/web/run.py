@@ -7,6 +7,7 @@ from typing import Callable, Mapping, Optional
 
 from edge.board import Board, current_name
 from edge.camera import is_lent
+from edge.choice import open_network
 from edge.contract.errors import UsageError
 from edge.contract.results import Outcome
 from edge.loop import Manner, run_loop
@@ -41,7 +42,8 @@ def run_with_page(
     name = os.path.basename(release.path)
     say, tally = Speaker(print_line, options.json, several=False), Tally()
     with open_learned(board) as store:
-        learnt = Learnt(release, store, options.threads, options.false_alarms)
+        network = open_network(board, release, options.engine, say.line, options.threads)
+        learnt = Learnt(release, network, store, options.false_alarms)
         with open_page(board, release.path, learnt, settings, ask_password, environment) as page:
             for line in page.lines:
                 say.line(line)

@@ -4,7 +4,7 @@ import time
 from typing import Callable, Optional
 
 from edge.doctor.finding import Place
-from edge.doctor.machine import warmest_zone
+from edge.doctor.machine import temperatures
 
 _EVERY_S = 3.0
 
@@ -20,6 +20,6 @@ class Thermometer:
         """Degrees C of the warmest zone; None where the system does not say."""
         now = self._clock()
         if now - self._read_at >= _EVERY_S:
-            found = warmest_zone(self._place)
-            self._read_at, self._degrees = now, found[1] if found else None
+            zones = temperatures(self._place)
+            self._read_at, self._degrees = now, max(zones.values()) if zones else None
         return self._degrees

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,6 +61,45 @@ def test_the_service_needs_a_release_first(bare: SshBoard) -> None:
 @pytest.mark.parametrize("arguments", [(), ("0", "--remove")])
 def test_a_service_of_nothing_or_of_two_things_is_wrong_use(bare: SshBoard, arguments: tuple[str, ...]) -> None:
     assert edgewise(bare, "service", bare.target, *arguments).returncode == 2
+
+
+def at_a_terminal(board: SshBoard, typed: bytes, *arguments: str) -> bytes:
+    """All that a person sees who types `typed` once sudo asks."""
+    path = f"{board.bin}:{os.environ['PATH']}"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(ROOT)
+        os.execve(sys.executable, [sys.executable, "-m", "edgewise", *arguments], {**os.environ, "PATH": path})
+    seen = b""
+    while True:
+        try:
+            data = os.read(terminal, 4096)
+        except OSError:  # how a terminal says that nobody has it any more
+            data = b""
+        if not data:
+            break
+        asks = b"password" not in seen
+        seen += data
+        if asks and b"password" in seen:
+            os.write(terminal, typed + b"\n")
+    os.waitpid(child, 0)
+    os.close(terminal)
+    return seen
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root, to become another user")
+def test_at_a_terminal_sudo_asks_for_its_password_there(bare: SshBoard) -> None:
+    release = bare.root / "releases" / "one"
+    (release / "runtime").mkdir(parents=True)
+    (bare.root / "current").symlink_to("releases/one")
+    (bare.root / "trust").mkdir()
+    other = "setpriv --reuid=65534 --inh-caps=+dac_override --ambient-caps=+dac_override"
+    bare.script(bare.board_bin / "python3", f'exec {other} "{sys.executable}" "$@"')
+    ask = 'stty -echo; printf "[sudo] password for nano: "; read -r typed; stty echo'
+    bare.script(bare.board_bin / "sudo", f'{ask}; [ "$typed" = secret ] && echo "as root: $*"')
+    seen = at_a_terminal(bare, b"secret", "service", bare.target, "0")
+    assert f"as root: {bare.root}/edgewise service 0".encode() in seen, seen
+    assert b"secret" not in seen
 
 
 class Machine:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -26,10 +27,20 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.folder, self.root = folder, folder / "board"
         self.target = f"local:{self.root}"
-        self.key, self.public = keygen(folder / "desk").key, folder / "desk.pub"
-        self.other = keygen(folder / "other").key
-        self.one = pack(make_run(folder / "one"), self.key, NOW, name="tiny", counter=1).archive
-        self.two = pack(make_run(folder / "two", head=b"another"), self.key, NOW, name="tiny", counter=2).archive
+        self.key, self.public, self.other = folder / "desk.key", folder / "desk.pub", folder / "other.key"
+        self.one, self.two = folder / "one.edge", folder / "two.edge"
+
+    def make(self) -> "Desk":
+        for key in (self.key, self.other):
+            keygen(key.with_suffix(""))
+        pack(make_run(self.folder / "one"), self.key, NOW, name="tiny", counter=1, out=self.one)
+        pack(make_run(self.folder / "two", head=b"another"), self.key, NOW, name="tiny", counter=2, out=self.two)
+        return self
+
+    def copy(self, to: Path) -> "Desk":
+        """Hard links stay hard links."""
+        subprocess.run(["cp", "-a", f"{self.folder}/.", str(to)], check=True)
+        return Desk(to)
 
     def flash(self, archive: Path, trust: Path | None = None) -> FlashReport:
         return flash(archive, self.target, trust, lambda done, total: None, lambda contact: True)
@@ -38,15 +49,26 @@ class Desk:
         return {str(path.relative_to(self.root)) for path in self.root.rglob("*") if not path.is_dir()}
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(tmp_path_factory.mktemp("made")).make()
 
 
-@pytest.fixture
-def flashed(desk: Desk) -> Desk:
+@pytest.fixture(scope="module")
+def made_and_flashed(made: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = made.copy(tmp_path_factory.mktemp("flashed"))
     desk.flash(desk.one, desk.public)
     return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    return made.copy(tmp_path)
+
+
+@pytest.fixture
+def flashed(made_and_flashed: Desk, tmp_path: Path) -> Desk:
+    return made_and_flashed.copy(tmp_path)
 
 
 def test_first_contact_then_only_what_changed_then_back(desk: Desk) -> None:

@@ -16,7 +16,7 @@ import pytest
 from run_maker import changed, content_of, make_run
 
 from bench.ssh_board import SSHD, SshBoard, ssh_keygen
-from deploy.board import Board, LinkLost
+from deploy.board import Board, LinkLost, Wire
 from deploy.flash import FirstContact, FlashReport, flash
 from deploy.installed import rollback, status
 from deploy.keys import keygen
@@ -33,24 +33,37 @@ MODEL_BYTES = 1_500_000  # that no compression shrinks: so that there is a middl
 
 
 class Desk:
+    """A folder with a key and two releases, and a board behind a real sshd."""
+
     def __init__(self, folder: Path, board: SshBoard) -> None:
         self.folder, self.board = folder, board
-        self.key, self.public = keygen(folder / "desk").key, folder / "desk.pub"
-        self.other = keygen(folder / "other").key
-        noise = random.Random(1).randbytes(MODEL_BYTES)
-        self.one = pack(make_run(folder / "one", head=noise), self.key, NOW, name="tiny", counter=1).archive
-        self.two = pack(make_run(folder / "two", head=noise[::-1]), self.key, NOW, name="tiny", counter=2).archive
+        self.key, self.public, self.other = folder / "desk.key", folder / "desk.pub", folder / "other.key"
+        self.one, self.two = folder / "one.edge", folder / "two.edge"
 
     def flash(self, archive: Path, trust: Path | None = None) -> FlashReport:
         return flash(archive, self.board.target, trust, lambda done, total: None, lambda contact: True)
 
     def incoming(self) -> list[str]:
-        folder = self.board.root / "incoming"
-        return sorted(os.listdir(folder)) if folder.is_dir() else []
+        return sorted(path.name for path in (self.board.root / "incoming").rglob("*"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A desk's keys and releases, and a board that was flashed, for each test to copy."""
+    folder = tmp_path_factory.mktemp("made")
+    key = keygen(folder / "desk")
+    keygen(folder / "other")
+    noise = random.Random(1).randbytes(MODEL_BYTES)
+    for counter, name, head in ((1, "one", noise), (2, "two", noise[::-1])):
+        run = make_run(folder / name, head=head)
+        pack(run, key.key, NOW, name="tiny", counter=counter, out=folder / f"{name}.edge")
+    flash(folder / "one.edge", f"local:{folder}/flashed", key.public, lambda done, total: None, lambda contact: True)
+    return folder
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def desk(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    subprocess.run(["cp", "-a", f"{made}/.", str(tmp_path)], check=True)
     board = SshBoard(tmp_path / "ssh", sys.executable)
     monkeypatch.setenv("PATH", f"{board.bin}:{os.environ['PATH']}")
     yield Desk(tmp_path, board)
@@ -59,7 +72,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 @pytest.fixture
 def flashed(desk: Desk) -> Desk:
-    desk.flash(desk.one, desk.public)
+    subprocess.run(["cp", "-a", str(desk.folder / "flashed"), str(desk.board.root)], check=True)
     return desk
 
 
@@ -109,7 +122,7 @@ def test_a_part_that_is_not_what_was_sent_is_sent_again(flashed: Desk) -> None:
         flashed.flash(flashed.two)
     flashed.board.link.cut(after=0)
     flashed.board.wait_until_alone()
-    (part,) = (flashed.board.root / "incoming").glob("*.edge.part")
+    (part,) = (flashed.board.root / "incoming" / "objects").glob("*.part")
     data = bytearray(part.read_bytes())
     data[len(data) // 2] ^= 1
     part.write_bytes(data)
@@ -279,9 +292,10 @@ def test_a_disk_without_room_is_found_before_the_release_is_sent(small_disk: Des
     small_disk.board.link.cut(after=0)
     with pytest.raises(BoardError) as caught:
         small_disk.flash(small_disk.one, small_disk.public)
-    assert "bytes free on the disk" in caught.value.found
+    assert "bytes free on the board's disk" in caught.value.found
     assert small_disk.board.link.sent < MODEL_BYTES // 2
-    assert os.listdir(small_disk.board.root) == ["trust"]
+    assert sorted(os.listdir(small_disk.board.root)) == ["lock", "objects", "releases", "trust"]
+    assert os.listdir(small_disk.board.root / "objects") == []
 
 
 def test_a_disk_that_fills_half_way_is_said_and_not_left_full(small_disk: Desk) -> None:
@@ -289,9 +303,10 @@ def test_a_disk_that_fills_half_way_is_said_and_not_left_full(small_disk: Desk) 
         board.look()
         board.claim()
         with pytest.raises(BoardError) as caught:
-            board.put_rest("incoming/release.edge", bytes(20_000_000), 0, lambda done: None)
+            file = Wire("incoming/objects/big", 0, 20_000_000, [bytes(1_000_000)] * 20, None)
+            board.bring([file], lambda done: None)
     assert "the disk is full" in caught.value.found
-    assert small_disk.incoming() == []
+    assert small_disk.incoming() == ["objects"]  # no part
 
 
 def test_two_desks_at_once_do_not_mix(flashed: Desk) -> None:

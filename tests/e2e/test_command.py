@@ -25,12 +25,13 @@ DESK = {
     "keygen": ["name", "replaces"],
     "rotate": ["rotation", "target"],
     "pack": ["run", "key", "out", "name", "version", "for_board", "counter"],
-    "flash": ["archive", "targets", "trust", "set_aside", "yes"],
+    "flash": ["archive", "bootstrap", "wheels", "targets", "trust", "set_aside", "yes"],
     "status": ["target"],
     "rollback": ["target"],
     "service": ["target", "source", "remove"],
     "logs": ["target", "follow", "lines"],
     "doctor": ["target"],
+    "accept": ["target", "source", "key", "seconds", "minutes", "out"],
     "bench": ["name", "runs", "data", "only", "quick", "out", "python36"],
     "demo": ["out", "seed"],
 }
@@ -47,6 +48,7 @@ BOARD = {
         "--person",
         "--web",
         "--tls",
+        "--engine",
         "--min-score",
         "--smooth",
         "--max-fps",
@@ -55,6 +57,9 @@ BOARD = {
         "--profile",
     ],
     "collect": ["source", "--label", "--out", "--all", "--show"],
+    "engines": ["--again", "--use", "--set-aside"],
+    "timing": ["release", "engines"],
+    "soak": ["source", "--seconds"],
     "teach": ["pictures", "--label", "--keep-pictures", "--person"],
     "fit": ["pictures", "--labelled"],
     "forget": ["--last", "--label", "--person", "--id", "--look", "--deeper", "--noticed", "--everything"],
@@ -68,9 +73,9 @@ BOARD = {
     "learned export": ["file"],
     "learned import": ["file"],
     "learned check": [],
-    "missing": ["manifest", "signature"],
+    "receive": ["folder", "--set-aside"],
     "install": ["archive", "--set-aside"],
-    "golden": ["release"],
+    "golden": ["release", "--engine"],
     "frames": ["release", "source"],
     "status": [],
     "rollback": [],
@@ -80,6 +85,7 @@ BOARD = {
     "supervise": ["source"],
     "service": ["--remove", "source"],
     "logs": ["--follow", "--lines"],
+    "completion": [],
     "doctor": [],
 }
 
@@ -126,7 +132,7 @@ def test_help_lists_every_verb_without_importing_a_room() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["keygen", "rotate", "pack", "flash", "status", "rollback", "service", "logs", "doctor"]
+    "verb", ["keygen", "rotate", "pack", "flash", "status", "rollback", "service", "logs", "doctor", "accept"]
 )
 def test_every_verb_of_the_desk_has_help_with_an_example(verb: str) -> None:
     done = _run(verb, "--help")

@@ -63,15 +63,40 @@ def write_release(path, *arguments, **more):
     return str(path)
 
 
+def write_incoming(folder, counter=1, mark="one", key=KEY, **more):
+    # type: (object, int, str, object, object) -> dict
+    """Writes the manifest and signature of a release that is on its way; returns its files by their sha256."""
+    files = small_files(mark)
+    os.makedirs(str(folder), exist_ok=True)
+    for name, data in zip(("manifest.json", "manifest.sig"), signed_manifest(files, counter, key, **more)):
+        with open(os.path.join(str(folder), name), "wb") as file:
+            file.write(data)
+    return {hashlib.sha256(data).hexdigest(): data for data in files.values()}
+
+
+def bring(folder, files):
+    # type: (object, dict) -> None
+    """What the courier does with each file of `files`, by its sha256."""
+    os.makedirs(os.path.join(str(folder), "objects"), exist_ok=True)
+    for sha256, data in files.items():
+        with open(os.path.join(str(folder), "objects", sha256), "wb") as file:
+            file.write(data)
+
+
 def new_board(root, key=KEY):
     # type: (object, object) -> Board
     """A board that trusts `key` and has no release."""
     trust = os.path.join(str(root), "trust")
     os.makedirs(trust)
-    public = key.public_key()
-    with open(os.path.join(trust, key_id(public) + ".pub"), "wb") as file:
-        file.write(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with open(os.path.join(trust, identity(key) + ".pub"), "wb") as file:
+        file.write(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     return Board(str(root), "aarch64")
+
+
+def identity(key):
+    # type: (Ed25519PrivateKey) -> str
+    """The id of its public half."""
+    return key_id(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
 def rotation_data(old, new, signers=None):

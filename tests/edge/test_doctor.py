@@ -128,17 +128,17 @@ def test_numpys_illegal_instruction_is_told_from_a_missing_numpy(tmp_path):
 def test_an_opencv_that_cannot_be_loaded_or_hides_the_systems_is_named(tmp_path, monkeypatch):
     text = "raise ImportError('cannot allocate memory in static TLS block')"
     monkeypatch.setenv("PYTHONPATH", package(tmp_path, "cv2", text))
-    (found,) = software.opencv()
+    (found,) = software.opencv(os.environ)
     assert found.state == WRONG and "LD_PRELOAD" in found.remedy
     package(tmp_path, "cv2", "__version__ = '4.6'\ndef getBuildInformation(): return '    GStreamer:   NO'")
-    (found,) = software.opencv()
+    (found,) = software.opencv(os.environ)
     assert found.state in (OK, HINT) and "without GStreamer" in found.found and "first/cv2" in found.found
     package(tmp_path, "cv2", "__version__ = '4.1'\ndef getBuildInformation(): return '    GStreamer:   YES (1.14)'")
-    assert software.opencv()[0].found.endswith("with GStreamer")
+    assert software.opencv(os.environ)[0].found.endswith("with GStreamer")
 
 
 def test_a_provider_counts_only_if_it_runs(tmp_path, monkeypatch):
-    found = {each.name: each for each in software.onnxruntime()}
+    found = {each.name: each for each in software.onnxruntime(os.environ)}
     assert found["onnxruntime"].state == found["CPU"].state == OK and "Azure" not in found
     text = (
         "__version__ = '1.10'\n"
@@ -149,7 +149,7 @@ def test_a_provider_counts_only_if_it_runs(tmp_path, monkeypatch):
         "  def run(self, *a):\n    import numpy\n    return [numpy.ones(4) * 2]\n"
     )
     monkeypatch.setenv("PYTHONPATH", package(tmp_path, "onnxruntime", text))
-    found = {each.name: each for each in software.onnxruntime()}
+    found = {each.name: each for each in software.onnxruntime(os.environ)}
     assert found["Tensorrt"].state == HINT and "took CPUExecutionProvider instead" in found["Tensorrt"].found
     assert found["CPU"].state == OK
 

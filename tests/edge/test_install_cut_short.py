@@ -8,10 +8,10 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from release_maker import check_whole, files_below, new_board, write_release
+from release_maker import bring, check_whole, files_below, new_board, write_incoming, write_release
 
 from edge.contract.errors import BoardError
-from edge.install import install, rollback, status
+from edge.install import install, receive, rollback, status
 
 STEPS = ("fsync", "rename", "replace", "symlink", "link", "unlink", "mkdir", "rmdir")  # of the os module
 
@@ -76,11 +76,26 @@ def all_steps(act, tmp_path, prepare):
     pytest.fail("it never ends")
 
 
-def test_a_power_cut_at_any_step_of_an_update_leaves_a_whole_good_release(tmp_path):
+def arriving(board):
+    """An update as a desk brings it."""
+    folder = board.path("incoming")
+    files = write_incoming(folder, 2, "two")
+
+    def arrive(incoming, absent):
+        for sha256 in absent:
+            bring(folder, {sha256: files[sha256]})
+            incoming.check(sha256)
+
+    return receive(board, folder, arrive, holds)
+
+
+@pytest.mark.parametrize("how", ["an archive", "file by file"])
+def test_a_power_cut_at_any_step_of_an_update_leaves_a_whole_good_release(tmp_path, how):
     one = write_release(tmp_path / "one.edge", 1, "one")
     two = write_release(tmp_path / "two.edge", 2, "two")
+    update = arriving if how == "file by file" else lambda b: install(b, two, holds)
     ends = set()
-    for board in all_steps(lambda b: install(b, two, holds), tmp_path, lambda b: install(b, one, holds)):
+    for board in all_steps(update, tmp_path, lambda b: install(b, one, holds)):
         check_whole(board)  # at once, before anything is put right
         report = status(board)
         assert report.current == check_whole(board)

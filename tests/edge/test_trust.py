@@ -9,22 +9,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from release_maker import KEY, OTHER_KEY, new_board, rotation_data
+from release_maker import KEY, OTHER_KEY, identity, new_board, rotation_data
 
 from edge.contract.errors import EdgewiseError, FormatError, TrustError
 from edge.contract.rotation import parse_rotation, rotation_bytes
-from edge.trust import key_id, rotate, trusted_keys, verifier
+from edge.trust import rotate, trusted_keys, verifier
 
 THIRD_KEY = Ed25519PrivateKey.from_private_bytes(b"\3" * 32)
 
 
 def test_a_signature_by_a_trusted_key_gives_that_keys_id(tmp_path):
     verify = verifier(new_board(tmp_path).path("trust"))
-    assert verify(b"data", KEY.sign(b"data")) == key_id(KEY.public_key())
+    assert verify(b"data", KEY.sign(b"data")) == identity(KEY)
 
 
 def test_a_key_id_is_the_start_of_the_sha256_of_the_raw_key():
-    assert key_id(KEY.public_key()) == "34750f98bd59fcfc"  # printf of the 32 raw bytes | sha256sum
+    assert identity(KEY) == "34750f98bd59fcfc"  # printf of the 32 raw bytes | sha256sum
 
 
 @pytest.mark.parametrize("signature", [OTHER_KEY.sign(b"data"), KEY.sign(b"date"), b"", b"\0" * 64, b"\0" * 65])
@@ -67,7 +67,7 @@ def trusted(folder):
 
 def test_a_new_key_takes_the_place_of_the_old_one(folder):
     report = rotate(folder, rotation_data(KEY, OTHER_KEY))
-    assert (report.retired, report.trusted) == (key_id(KEY.public_key()), key_id(OTHER_KEY.public_key()))
+    assert (report.retired, report.trusted) == (identity(KEY), identity(OTHER_KEY))
     assert trusted(folder) == [report.trusted]
     verifier(folder)(b"data", OTHER_KEY.sign(b"data"))
     with pytest.raises(TrustError):
@@ -88,14 +88,14 @@ def test_an_old_rotation_is_refused_once_the_board_went_on_or_back_was_tried(fol
     for old, new in ((KEY, OTHER_KEY), (THIRD_KEY, KEY), (THIRD_KEY, OTHER_KEY), (OTHER_KEY, KEY)):
         with pytest.raises(TrustError):
             rotate(folder, rotation_data(old, new))
-    assert trusted(folder) == [key_id(THIRD_KEY.public_key())]
+    assert trusted(folder) == [identity(THIRD_KEY)]
 
 
 @pytest.mark.parametrize("signers", [(OTHER_KEY, OTHER_KEY), (KEY, KEY), (THIRD_KEY, OTHER_KEY)])
 def test_a_rotation_that_not_both_keys_signed_is_refused(folder, signers):
     with pytest.raises(TrustError):
         rotate(folder, rotation_data(KEY, OTHER_KEY, signers))
-    assert trusted(folder) == [key_id(KEY.public_key())]
+    assert trusted(folder) == [identity(KEY)]
 
 
 def test_a_rotation_of_a_key_that_the_board_does_not_trust_is_refused(folder):
@@ -134,7 +134,7 @@ def test_a_rotation_with_any_byte_changed_is_refused(tmp_path_factory, data):
     if not same:
         with pytest.raises(EdgewiseError):
             rotate(folder, bad)
-        assert trusted(folder) == [key_id(KEY.public_key())]
+        assert trusted(folder) == [identity(KEY)]
 
 
 @pytest.mark.parametrize(

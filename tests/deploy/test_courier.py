@@ -1,0 +1,47 @@
+"""What the courier writes of deflated bytes: what they hold, and never more than it was told."""
+
+import random
+import zlib
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy import courier
+
+
+def deflated(data: bytes) -> bytes:
+    return zlib.compress(data)[2:-4]
+
+
+def inflated(data: bytes, most: int, piece_bytes: int = 1 << 16) -> bytes:
+    pieces = (data[at : at + piece_bytes] for at in range(0, len(data), piece_bytes))
+    return b"".join(courier._inflate(pieces, most))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.sampled_from([0, 1, 300, 1 << 16, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (1 << 20) + 200, 3 << 20]),
+    pattern=st.binary(min_size=1, max_size=300),
+    piece_bytes=st.sampled_from([1, 7, 1 << 16]),
+)
+def test_all_of_it_comes_however_well_it_was_packed_and_wherever_it_was_cut(
+    size: int, pattern: bytes, piece_bytes: int
+) -> None:
+    data = (pattern * (size // len(pattern) + 1))[:size]
+    assert inflated(deflated(data), size, piece_bytes) == data
+    assert inflated(deflated(data), size + 5, piece_bytes) == data
+
+
+def test_a_bomb_ends_at_the_size_that_was_stated_and_is_read_to_its_end() -> None:
+    pieces = iter([deflated(bytes(50_000_000)), b"more", b"and more"])
+    assert sum(len(data) for data in courier._inflate(pieces, 1000)) == 1000
+    assert list(pieces) == []
+
+
+def test_bytes_that_do_not_inflate_give_too_little_and_no_error() -> None:
+    noise = random.Random(0)
+    for _ in range(200):
+        data = bytearray(deflated(bytes(range(256)) * 40))
+        for _ in range(3):
+            data[noise.randrange(len(data))] = noise.randrange(256)
+        assert len(inflated(bytes(data), 10_240)) <= 10_240
