@@ -14,6 +14,7 @@ from bench.board_process import endure, first_label_seconds, slowest_imports, st
 from bench.camera_peers import PeerLoop, peer_loops
 from bench.film_loop import OURS, RAW, Network, make_film, raw_network, time_film
 from bench.live_loop import frame_ages, return_times
+from bench.page import PageTimes, page_rows
 from bench.rows import Row, at_most, machine, write
 from deploy.keys import keygen
 from deploy.pack import pack
@@ -44,10 +45,20 @@ class Settings:
     frames: int  # of the long run
     losses: int
     rate: int = 1500  # frames a second of the long run's camera
+    page: PageTimes = PageTimes(rounds=5, seconds=8.0)  # noqa: RUF009  frozen
 
 
 FULL = Settings(film_frames=150, rounds=5, age_seconds=60, starts=11, returns=5, frames=200_000, losses=100)
-QUICK = Settings(film_frames=60, rounds=3, age_seconds=10, starts=3, returns=2, frames=4_000, losses=4)
+QUICK = Settings(
+    film_frames=60,
+    rounds=3,
+    age_seconds=10,
+    starts=3,
+    returns=2,
+    frames=4_000,
+    losses=4,
+    page=PageTimes(rounds=1, seconds=3.0),
+)
 
 
 class CameraBench:
@@ -74,6 +85,7 @@ class CameraBench:
                 for film, most in zip(films, _MOST_TIMES_RAW.values(), strict=True)
             ]
             self.process(root, films[0])
+            self.add(*page_rows(root, self.settings.page, self.command, self.progress))
             self.streams(classifier)
             self.long_run(root)
             self.peers(films[0], run, ours[0])

@@ -22,6 +22,7 @@ REPORT = "report.json"
 FROM_INT8 = tuple(name for name in REQUIRED if not name.startswith(RUNTIME))
 DEEP = "deep"  # the folder of `edgewise quantize --deeper`
 _PIECE_BYTES = 1 << 20
+_RUNTIME_ENDINGS = (".py", ".json", ".html", ".css", ".js", ".svg")  # code, and the page that it serves
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def _int8_files(folder: Path) -> dict[str, Path]:
 def _runtime_files() -> dict[str, Path]:
     """The source files of the installed `edge` package by their path in the release."""
     package = Path(edge.contract.errors.__file__).resolve().parents[1]
-    return {RUNTIME + path.relative_to(package).as_posix(): path for path in sorted(package.rglob("*.py"))}
+    kept = (path for path in sorted(package.rglob("*")) if path.suffix in _RUNTIME_ENDINGS)
+    return {RUNTIME + path.relative_to(package).as_posix(): path for path in kept}
 
 
 def _checked_spec(folder: Path) -> ModelSpec:

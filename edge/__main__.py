@@ -2,6 +2,7 @@
 
 import argparse
 import faulthandler
+import getpass
 import importlib
 import json
 import os
@@ -19,6 +20,8 @@ from edge.contract.results import Outcome
 _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or local:DIR; local:board is the default."
 _RUNTIME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _AGAIN = "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('edge', run_name='__main__')"
+_PAGE = "127.0.0.1:8080"
+_IN_A_PIPE = "@/dev/fd/"  # a source that can be read once
 _SOURCES = ("run", "collect", "serve", "frames", "soak")
 _LEARNING = ("run", "teach", "fit", "forget", "learned", "engines")
 _SERVICE = ("supervise", "service", "logs", "doctor")
@@ -36,6 +39,8 @@ def main(arguments: list) -> int:
         if options.verb in _LEARNING:
             _recover(board, arguments)
         outcome = _call(board, options)
+        if options.verb == "run" and "left" in outcome.fields and not any(_IN_A_PIPE in word for word in arguments):
+            _start_current(board, arguments)  # the page went back to another release, which goes on
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
@@ -63,12 +68,16 @@ def _hide_passwords(arguments):
             os.write(into, word.encode("utf-8") + b"\n")
             os.close(into)
             os.set_inheritable(out, True)
-            kept[place] = "@/dev/fd/{}".format(out)
+            kept[place] = _IN_A_PIPE + str(out)
     if kept != arguments:
         os.execv(sys.executable, [sys.executable, "-B", "-c", _AGAIN, _RUNTIME] + kept)
 
 
 def _call(board, options):
+    if options.verb == "run" and options.web is not None:
+        from edge.web.run import run_with_page
+
+        return run_with_page(board, options, _print_now, _ask_secret, os.environ)
     if options.verb == "run":
         from edge.watch import run
 
@@ -113,6 +122,11 @@ def _print_now(line):
     print(line, flush=True)
 
 
+def _ask_secret(question):
+    """What a person types without showing it; None where nobody sits at a terminal."""
+    return getpass.getpass(question) if sys.stdin.isatty() else None
+
+
 def _print_progress(line):
     print(line, file=sys.stderr, flush=True)
 
@@ -124,9 +138,14 @@ def _recover(board, arguments):
 
     try:
         if recover(board):
-            os.execv(board.path("edgewise"), [board.path("edgewise")] + arguments[arguments.index(board.root) + 1 :])
+            _start_current(board, arguments)
     except BoardBusy:
         pass  # a flash is going on; what is current runs until it is done
+
+
+def _start_current(board, arguments):
+    """Becomes the current release's own command, with the same arguments."""
+    os.execv(board.path("edgewise"), [board.path("edgewise")] + arguments[arguments.index(board.root) + 1 :])
 
 
 def _parser():
@@ -157,9 +176,11 @@ def _add_learning(add, common):
     )
     run.add_argument(
         "source",
-        nargs="+",
-        help="a camera (0, /dev/video1, csi:0), a stream (rtsp://..., http://...), a film, a picture, a folder of"
-        " pictures, test: for a pattern, or @FILE for a file with one of these; several take turns",
+        nargs="*",
+        default=["0"],
+        help="a camera (0, which is the default, /dev/video1, csi:0), a stream (rtsp://..., http://...), a film, a"
+        " picture, a folder of pictures, test: for a pattern, or @FILE for a file with one of these; several take"
+        " turns",
     )
     run.add_argument("--out", metavar="FILM", help="write the labelled film, .mp4 or .avi")
     run.add_argument("--show", action="store_true", help="show it in a window, until q or Esc")
@@ -183,8 +204,17 @@ def _add_learning(add, common):
         " name shown, u to take the last back",
     )
     run.add_argument("--notice", action="store_true", help="keep steady scenes as evidence and questions for later")
-    run.add_argument("--keep-pictures", action="store_true", help="with --teach or --notice: keep pictures, too")
-    run.add_argument("--person", default="", help="with --teach: who teaches")
+    run.add_argument("--keep-pictures", action="store_true", help="with --teach, --notice or --web: keep pictures, too")
+    run.add_argument("--person", default="", help="with --teach or --web: who teaches")
+    run.add_argument(
+        "--web",
+        nargs="?",
+        const=_PAGE,
+        metavar="ADDRESS:PORT",
+        help="serve a page to watch and teach, by default at {} for this machine only; other addresses need a password,"
+        " which is asked for".format(_PAGE),
+    )
+    run.add_argument("--tls", metavar="PEM", help="with --web: a certificate and its key, in one file")
     run.add_argument("--engine", metavar="NAME", help="for this run, instead of what `engines` chose")
     collect = add(
         "collect",

@@ -19,6 +19,7 @@ from edge.contract.results import FrameResult, Outcome, Prediction, SourceState,
 from edge.loop import run_loop
 from edge.notify import ALIVE, READY, Notifier, status
 from edge.sources import Feed, Frame, Source, monotonic_ns
+from edge.unknown import FALSE_ALARMS
 
 LAST_RETRY_S = 15.0
 _LENT_S = 1.0
@@ -64,35 +65,40 @@ class Signs:
 class Learnt:
     """The release's network with what the board has learnt, which is read again when a lesson was given elsewhere."""
 
-    def __init__(self, release: Any, backbone: Any, store: Any) -> None:
+    def __init__(self, release: Any, backbone: Any, store: Any, false_alarms: float = FALSE_ALARMS) -> None:
         """release: edge.release.Release; backbone: its network, opened; store: an open edge.store.Store."""
+        self.store = store
+        self.backbone = backbone
         self._release = release
-        self._store = store
-        self._backbone = backbone
+        self._false_alarms = false_alarms
         self._version: Optional[int] = None
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """As edge.classifier.Classifier.prepare."""
         from edge.preprocess import prepare
 
-        return prepare(image, self._backbone.spec)
+        return prepare(image, self.backbone.spec)
 
     def classify(self, pixels: np.ndarray) -> Prediction:
         """pixels: what `prepare` gave."""
         from edge.classifier import Classifier
         from edge.recall import recall
 
-        version = self._store.version()
+        version = self.store.version()
         if version != self._version:
-            self._classifier = Classifier(recall(self._backbone, self._store))
+            self._classifier = Classifier(recall(self.backbone, self.store), self._false_alarms)
             self._version = version
         return self._classifier.classify_prepared(pixels)
+
+    def read_again(self) -> None:
+        """A lesson was given through `store` itself, whose version tells of other processes only."""
+        self._version = None
 
     def check(self) -> None:
         """Raises GateError unless the golden vectors hold in this process."""
         from edge.golden import check_golden
 
-        check_golden(self._release, self._backbone.engine, self._backbone.form)
+        check_golden(self._release, self.backbone.engine, self.backbone.form)
 
 
 def serve(

@@ -25,6 +25,8 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     from edge.sources import find_feed
     from edge.tally import Tally
 
+    if options.tls:
+        raise UsageError("--tls without --web", "both", "leave it out")
     feeds = [find_feed(text) for text in options.source]
     _refuse_several(options)
     manner = Manner(options.max_fps, options.skip_still, options.smooth, options.min_score)
@@ -63,7 +65,7 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
         if options.profile:
             events = trace.write(options.profile, *network.engine.end_profile())
             told.append("{}: {} events".format(options.profile, events))
-    return _outcome({name: tally.summary() for name, tally in tallies.items()}, told)
+    return outcome_of({name: tally.summary() for name, tally in tallies.items()}, told)
 
 
 class Speaker:
@@ -88,12 +90,17 @@ class Speaker:
         elif changed and what != "live":
             self._print_line(what if is_state else self._sentence(frame, result))
 
+    def line(self, line: str) -> None:
+        """Something about the run itself."""
+        self._print_line(json.dumps({"said": line}) if self._as_json else line)
+
     def _sentence(self, frame: Any, result: FrameResult) -> str:
         name = frame.name if not self._several or frame.name == result.source else result.source + " " + frame.name
         return "{:>6}  {:<20} {:.2f}  {}".format(result.sequence, answer(result), result.score, name).rstrip()
 
 
-def _outcome(summaries: Dict[str, Any], told: List[str]) -> Outcome:
+def outcome_of(summaries: Dict[str, Any], told: List[str]) -> Outcome:
+    """How a run went. summaries: edge.tally.Summary of each source; told: what the sources remarked."""
     lines = []
     for name, summary in summaries.items():
         if len(summaries) > 1:

@@ -68,12 +68,18 @@ def test_the_same_inputs_give_the_same_bytes(run: Path, key: Path, tmp_path: Pat
     assert pack(run, key, NOW, out=tmp_path / "two.edge").archive.read_bytes() == one
 
 
-def test_the_runtime_is_the_board_package_in_source_only_and_starts(run: Path, key: Path, tmp_path: Path) -> None:
+def test_the_runtime_is_the_board_package_in_source_only_with_its_page_and_starts(
+    run: Path, key: Path, tmp_path: Path
+) -> None:
     archive = pack(run, key, NOW).archive
     with zipfile.ZipFile(archive) as zipped:
         runtime = [name for name in zipped.namelist() if name.startswith("runtime/")]
         zipped.extractall(tmp_path / "out", runtime)
-    assert all(name.startswith("runtime/edge/") and name.endswith(".py") for name in runtime)
+    assert all(name.startswith("runtime/edge/") for name in runtime)
+    assert {Path(name).parent.as_posix() for name in runtime if not name.endswith(".py")} == {
+        "runtime/edge/web", "runtime/edge/web/files",
+    }  # fmt: skip
+    assert not any("__pycache__" in name for name in runtime)
     subprocess.check_call(
         [sys.executable, "-B", "-m", "edge", "--help"], cwd=tmp_path / "out" / "runtime", stdout=subprocess.DEVNULL
     )

@@ -46,6 +46,8 @@ BOARD = {
         "--notice",
         "--keep-pictures",
         "--person",
+        "--web",
+        "--tls",
         "--engine",
         "--min-score",
         "--smooth",

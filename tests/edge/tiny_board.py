@@ -54,7 +54,7 @@ def tiny_release(path, counter, changes=()):
 def write_archive(path, files, counter, spec=SPEC):
     """Writes a release of `files` and this runtime to `path`."""
     for folder, _, names in os.walk(RUNTIME):
-        for name in (name for name in names if name.endswith(".py")):
+        for name in (name for name in names if not name.endswith(".pyc")):
             place = os.path.join(folder, name)
             with open(place, "rb") as file:
                 files["runtime/edge/" + os.path.relpath(place, RUNTIME)] = file.read()

@@ -1,0 +1,434 @@
+// The page: shows what /api/live sends, and asks /api for the rest. See openapi.json for what each request means.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const percent = (share) => `${Math.round(100 * share)} %`;
+const STATES = {
+  starting: "Starting",
+  live: "The camera is there",
+  lost: "Waiting for the camera",
+  stale: "No new picture comes",
+  frozen: "The picture is frozen",
+  black: "The picture is black",
+  lent: "A release on trial has the camera",
+};
+const MOST_CHIPS = 24, MOST_HELD = 40, ANNOUNCE_MS = 2500;
+
+let token = "";
+let socket = null;
+let retryMs = 500;
+let changes = { learned: -1, events: -1 };
+let labels = [];
+let hold = null; // {label, begun: a promise of having begun} while the button is held
+let releaseOfPage = "";
+let announcedAt = 0;
+
+// -- asking ---------------------------------------------------------------------------------------------------------
+
+class Refusal extends Error {}
+
+async function ask(method, path, body) {
+  const headers = { "X-CSRF-Token": token };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let reply;
+  try {
+    reply = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch {
+    throw new Refusal("The board does not answer.");
+  }
+  if (reply.status === 204) return null;
+  const fields = await reply.json().catch(() => ({}));
+  if (reply.ok) return fields;
+  if (reply.status === 401) showLogIn();
+  const why = fields.error || { found: `the board answered ${reply.status}` };
+  throw new Refusal([why.found, why.expected && `expected ${why.expected}`, why.remedy].filter(Boolean).join("; ") + ".");
+}
+
+function attempt(task) {
+  return (...given) => Promise.resolve(task(...given)).catch((error) => {
+    if (!(error instanceof Refusal)) console.error(error);
+    toast(error.message);
+  });
+}
+
+function toast(text) {
+  const place = $("toast");
+  place.textContent = text.charAt(0).toUpperCase() + text.slice(1);
+  place.hidden = false;
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => { place.hidden = true; }, 6000);
+}
+
+function sure(question, yes) {
+  $("sure-text").textContent = question;
+  $("sure-yes").textContent = yes;
+  const dialog = $("sure");
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+// -- logging in -----------------------------------------------------------------------------------------------------
+
+async function start() {
+  let session;
+  try {
+    session = await ask("GET", "/api/session");
+  } catch {
+    setTimeout(start, (retryMs = Math.min(2 * retryMs, 5000)));
+    return;
+  }
+  token = session.token || "";
+  $("log-out").hidden = !(session.open && session.wants_password);
+  if (!session.open) return showLogIn();
+  $("log-in").hidden = true;
+  $("page").hidden = false;
+  changes = { learned: -1, events: -1 };
+  watch();
+  attempt(showRelease)();
+}
+
+function showLogIn() {
+  if (!$("log-in").hidden) return;
+  if (socket) socket.close();
+  $("page").hidden = true;
+  $("log-out").hidden = true;
+  $("log-in").hidden = false;
+  showState("waiting", "logged out");
+  $("password").focus();
+}
+
+$("log-in-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  $("log-in-error").textContent = "";
+  try {
+    await ask("POST", "/api/session", { password: $("password").value });
+    $("password").value = "";
+    await start();
+    $("label").focus();
+  } catch (error) {
+    $("log-in-error").textContent = error.message.charAt(0).toUpperCase() + error.message.slice(1);
+    $("password").select();
+  }
+});
+
+$("log-out").addEventListener("click", attempt(async () => {
+  await ask("DELETE", "/api/session");
+  token = "";
+  showLogIn();
+}));
+
+// -- watching -------------------------------------------------------------------------------------------------------
+
+function watch() {
+  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/live`);
+  socket.binaryType = "blob";
+  const own = socket;
+  own.onmessage = async ({ data }) => {
+    retryMs = 500;
+    if (typeof data === "string") return show(JSON.parse(data));
+    await draw(data);
+    // Only when it is drawn is the next one asked for: a page in the background asks for none
+    requestAnimationFrame(() => { if (own.readyState === WebSocket.OPEN) own.send("next"); });
+  };
+  own.onclose = () => {
+    if (!$("log-in").hidden) return;
+    showState("waiting", "no connection", "The board does not answer", "Trying again …");
+    setTimeout(start, (retryMs = Math.min(2 * retryMs, 5000)));
+  };
+}
+
+async function draw(blob) {
+  const picture = await createImageBitmap(blob);
+  const canvas = $("picture");
+  if (canvas.width !== picture.width || canvas.height !== picture.height) {
+    canvas.width = picture.width;
+    canvas.height = picture.height;
+  }
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+  picture.close();
+}
+
+function showState(name, text, title, line) {
+  $("state").dataset.state = $("stage").dataset.state = name;
+  $("state").textContent = text;
+  $("away-title").textContent = title || "";
+  $("away-line").textContent = line || "";
+}
+
+function show(now) {
+  const { state, result } = now;
+  showState(state.name, state.name, STATES[state.name], state.name === "lent" ? "It comes back by itself." : state.line);
+  const live = state.name === "live";
+  $("speed").textContent = live ? `${now.frames_per_second.toFixed(1)} fps` : "–";
+  $("age").textContent = live && result ? `${Math.round(result.age_ms)} ms` : "–";
+  $("heat").hidden = now.temperature_c === null;
+  if (now.temperature_c !== null) $("temperature").textContent = `${Math.round(now.temperature_c)} °C`;
+  showAnswer(live ? result : null);
+  showHold(now.hold);
+  if (now.changes.learned !== changes.learned) attempt(async () => showLearned(await ask("GET", "/api/learned")))();
+  if (now.changes.events !== changes.events) attempt(showEvents)();
+  changes = now.changes;
+}
+
+function showAnswer(result) {
+  const unsure = !result || result.unknown || !result.sure || result.score < 0.5;
+  $("answer").textContent = result ? (result.unknown ? "unknown" : result.sure ? result.label : "unsure") : "–";
+  $("answer").dataset.sure = result && unsure ? "no" : "yes";
+  $("score").textContent = result ? percent(result.score) : "";
+  $("nearest").hidden = !result || (result.sure && !result.unknown);
+  if (result) $("nearest").textContent = `${result.unknown ? "unlike everything it knows" : "not sure enough"}; nearest is ${result.label}`;
+  fill($("top"), result ? result.top : [], (found) => {
+    const row = make("li", {}, make("span", { className: "name", title: found.label }, found.label), bar(0, found.score));
+    row.append(make("span", { className: "share" }, percent(found.score)));
+    return row;
+  });
+  const said = result ? `${$("answer").textContent}, ${percent(result.score)}` : "No picture";
+  if (performance.now() - announcedAt > ANNOUNCE_MS) {
+    announcedAt = performance.now();
+    $("picture").setAttribute("aria-label", `Live picture: ${said}`);
+  }
+}
+
+// -- teaching -------------------------------------------------------------------------------------------------------
+
+function chosen() {
+  return $("label").value.trim();
+}
+
+function showHoldText() {
+  const label = chosen();
+  $("hold-text").textContent = label ? `Hold to teach “${label}”` : "Hold to teach";
+  $("hold").disabled = !label && !hold;
+  for (const chip of $("chips").children) chip.setAttribute("aria-pressed", String(chip.value === label));
+}
+
+function showHold(held) {
+  $("collecting").hidden = !held;
+  if (held) $("collecting").textContent = `${held.label}: ${held.pictures}`;
+  if (!hold) return;
+  const count = held ? held.pictures : 0;
+  $("hold-text").textContent = count >= MOST_HELD ? "That is plenty. Let go" : `${count} of “${hold.label}” … let go to learn`;
+  $("hold-fill").style.setProperty("--to", `${(100 * count) / MOST_HELD}%`);
+}
+
+function begin() {
+  const label = chosen();
+  if (hold || !label) return;
+  hold = { label, begun: ask("POST", "/api/hold", { label }) };
+  $("hold").dataset.held = "yes";
+  $("said").hidden = true;
+  showHold(null);
+  hold.begun.catch((error) => {
+    letGo();
+    toast(error.message);
+  });
+}
+
+function letGo() {
+  hold = null;
+  $("hold").dataset.held = "no";
+  $("hold-fill").style.setProperty("--to", "0%");
+  showHoldText();
+}
+
+const end = attempt(async () => {
+  if (!hold) return;
+  const { begun } = hold;
+  letGo();
+  if (!(await begun.catch(() => null))) return;
+  $("hold-text").textContent = "Learning …";
+  try {
+    const lesson = await ask("POST", "/api/lessons");
+    const count = lesson.ids.length;
+    say(`${count} ${count === 1 ? "picture" : "pictures"} taught as “${lesson.label}”.`, true);
+    showLearned(lesson.learned);
+  } finally {
+    showHoldText();
+  }
+});
+
+function say(text, canUndo) {
+  $("said-text").textContent = text;
+  $("said").hidden = false;
+  $("undo").hidden = !canUndo;
+  $("announced").textContent = text;
+}
+
+const button = $("hold");
+button.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0) return;
+  button.setPointerCapture(event.pointerId);
+  begin();
+});
+for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) button.addEventListener(name, end);
+button.addEventListener("contextmenu", (event) => event.preventDefault());
+button.addEventListener("keydown", (event) => {
+  if (event.key !== " " && event.key !== "Enter") return;
+  event.preventDefault();
+  if (!event.repeat) begin();
+});
+button.addEventListener("keyup", (event) => {
+  if (event.key === " " || event.key === "Enter") end();
+});
+button.addEventListener("blur", end);
+// A screen reader or a switch clicks without a pointer: the first click begins, the second ends
+button.addEventListener("click", (event) => {
+  if (event.detail === 0) hold ? end() : begin();
+});
+
+$("label").addEventListener("input", showHoldText);
+$("label").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && chosen()) button.focus();
+});
+
+async function forgotten(path) {
+  const report = await ask("DELETE", path);
+  const count = report.ids.length;
+  const also = report.looks.length || report.passes ? ", with what was made of it" : "";
+  say(`${count} ${count === 1 ? "example" : "examples"} taken back${also}.`, false);
+  showLearned(report.learned);
+}
+
+const undo = attempt(async () => {
+  await forgotten("/api/lessons/newest");
+  $("hold").focus();
+});
+$("undo").addEventListener("click", undo);
+$("undo-last").addEventListener("click", undo);
+
+function showLearned(learned) {
+  labels = learned.labels;
+  fill($("labels"), labels, (each) => make("option", { value: each.label }));
+  fill($("chips"), labels.slice(0, MOST_CHIPS), (each) => {
+    const chip = make("button", { type: "button", value: each.label }, each.label);
+    if (each.examples) chip.append(make("small", {}, String(each.examples)));
+    chip.addEventListener("click", () => {
+      $("label").value = each.label;
+      showHoldText();
+    });
+    return chip;
+  });
+  showVerdict(learned);
+  showExamples(learned);
+  showHoldText();
+}
+
+function showVerdict({ verdict, set_aside: aside, retrained }) {
+  $("verdict").textContent = `${verdict.line}.`.replace(/`([^`]*)`/g, "“$1”");
+  fill($("classes"), verdict.classes, (each) => {
+    const counts = `${each.right} of ${each.examples} right when left out`;
+    const row = make("li", {}, make("span", {}, each.label), make("span", {}, counts), bar(each.low, each.high));
+    row.title = `between ${percent(each.low)} and ${percent(each.high)} likely`;
+    return row;
+  });
+  const notes = [];
+  if (verdict.classes.length) {
+    notes.push(`The release's own classes, on pictures held out: ${percent(verdict.before)} right before, ${percent(verdict.after)} now.`);
+  }
+  if (retrained) notes.push("The network's last blocks were retrained on this board.");
+  if (aside) notes.push(`${aside} examples are set aside: of another look or release.`);
+  $("own").textContent = notes.join(" ");
+}
+
+function showExamples({ examples, total }) {
+  $("no-examples").hidden = total > 0;
+  $("undo-last").hidden = total === 0;
+  const groups = new Map();
+  for (const example of examples) groups.set(example.label, [...(groups.get(example.label) || []), example]);
+  const parts = [];
+  for (const [label, its] of groups) {
+    const all = make("button", { type: "button", className: "quiet" }, "Forget all");
+    all.setAttribute("aria-label", `Forget all examples of ${label}`);
+    all.addEventListener("click", attempt(async () => {
+      if (await sure(`Forget every example of “${label}”? They cannot be brought back.`, "Forget")) {
+        await forgotten(`/api/labels/${encodeURIComponent(label)}`);
+      }
+    }));
+    const count = labels.find((each) => each.label === label);
+    parts.push(make("div", { className: "group" }, make("h3", {}, label), make("small", {}, String(count ? count.examples : its.length)), all));
+    const list = make("ul", { className: "thumbs" });
+    list.setAttribute("aria-label", `Examples of ${label}`);
+    list.append(...its.map(thumb));
+    parts.push(list);
+  }
+  if (total > examples.length) parts.push(make("p", { className: "hint" }, `and ${total - examples.length} older ones.`));
+  $("examples").replaceChildren(...parts);
+}
+
+function thumb(example) {
+  const row = make("li", { title: `${example.taken.replace("T", " ").replace("Z", " UTC")}, ${example.source}` });
+  if (!example.used) row.className = "aside";
+  if (example.has_picture) {
+    row.append(make("img", { src: `/api/examples/${example.id}/picture`, alt: `Example ${example.id}`, loading: "lazy" }));
+  } else {
+    row.append(make("span", { className: "none", title: "its picture was not kept" }, `#${example.id}`));
+  }
+  const cross = make("button", { type: "button", className: "cross" }, "×");
+  cross.setAttribute("aria-label", `Forget example ${example.id} of ${example.label}`);
+  cross.addEventListener("click", attempt(() => forgotten(`/api/examples/${example.id}`)));
+  row.append(cross);
+  return row;
+}
+
+// -- events and releases --------------------------------------------------------------------------------------------
+
+async function showEvents() {
+  const { events: seen } = await ask("GET", "/api/events");
+  $("no-events").hidden = seen.length > 0;
+  fill($("events"), seen, (event) => {
+    const text = event.kind === "seen" ? event.text : STATES[event.kind];
+    const at = new Date(1000 * event.at_s);
+    const picture = event.has_picture
+      ? make("img", { src: `/api/events/${event.id}/picture`, alt: "", loading: "lazy" })
+      : make("span", { className: "sign" }, event.kind === "live" ? "●" : "○");
+    const time = make("time", { dateTime: at.toISOString() }, at.toLocaleTimeString());
+    return make("li", { title: event.kind === "seen" ? `${text} ${percent(event.score)}` : event.text || text }, picture, make("b", {}, text), time);
+  });
+  if (seen.length && changes.events > 1) $("announced").textContent = seen[0].kind === "seen" ? seen[0].text : STATES[seen[0].kind];
+}
+
+async function showRelease() {
+  const found = await ask("GET", "/api/releases");
+  if (releaseOfPage && releaseOfPage !== found.running) location.reload(); // this page came with the other one
+  releaseOfPage = found.running;
+  $("release").textContent = found.running;
+  $("previous").textContent = found.previous ? `Before it: ${found.previous}` : "There is none to go back to.";
+  $("roll-back").hidden = !found.previous;
+}
+
+$("roll-back").addEventListener("click", attempt(async () => {
+  if (!(await sure("Go back to the release before? The camera starts again with it.", "Go back"))) return;
+  $("roll-back").disabled = true;
+  try {
+    await ask("POST", "/api/rollback");
+    toast("Going back; the page connects again by itself.");
+  } finally {
+    $("roll-back").disabled = false;
+  }
+}));
+
+// -- making elements ------------------------------------------------------------------------------------------------
+
+function make(tag, fields, ...children) {
+  const made = Object.assign(document.createElement(tag), fields);
+  made.append(...children);
+  return made;
+}
+
+function bar(from, to) {
+  const track = make("span", { className: "track" }, make("i", {}));
+  track.setAttribute("aria-hidden", "true");
+  track.firstChild.style.setProperty("--from", `${100 * from}%`);
+  track.firstChild.style.setProperty("--to", `${100 * to}%`);
+  return track;
+}
+
+function fill(place, items, row) {
+  place.replaceChildren(...items.map(row));
+}
+
+showHoldText();
+start();

@@ -1,0 +1,131 @@
+"""The page in a real browser: open, log in, name, hold, see the verdict, take back; by pointer and by keyboard."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from tiny_board import command, stripes, tiny_board
+
+from bench.browser import CHROMIUM, DRIVER, chromium
+from edge.web.password import make_hash, save_password
+
+pytest.importorskip("tornado", reason="the page needs Tornado")
+pytest.importorskip("selenium", reason="no Selenium to drive a browser with")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="no chromium and chromedriver"),
+]
+PASSWORD = "correct horse"  # noqa: S105
+WAIT_S = 20
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page on a board that others can reach, over a folder of stripes."""
+    folder = tmp_path_factory.mktemp("page")
+    root = tiny_board(str(folder))
+    (folder / "frames").mkdir()
+    for i in range(20):
+        picture = cv2.resize(stripes(1, i, i < 10)[0], (320, 240), interpolation=cv2.INTER_NEAREST)
+        cv2.imwrite(str(folder / "frames" / f"{i:02}.png"), np.repeat(picture[..., np.newaxis], 3, axis=2))
+    Path(root, "personal").mkdir(exist_ok=True)
+    save_password(str(Path(root, "personal", "page-password")), make_hash(PASSWORD))
+    line, runtime, environment = command(root, "run", folder / "frames", "--web", "0.0.0.0:0")
+    process = subprocess.Popen(line, cwd=runtime, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    found = re.search(r"http://[^:]+:(\d+)/", process.stdout.readline())
+    assert found
+    yield f"http://127.0.0.1:{found.group(1)}/"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium(1280, 900) as driver:
+        driver.implicitly_wait(WAIT_S)
+        yield driver
+
+
+def _find(browser: Any, name: str) -> Any:
+    return browser.find_element("id", name)
+
+
+def _until(browser: Any, what: str) -> None:
+    """Waits until this JavaScript is true."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, WAIT_S).until(lambda driver: driver.execute_script(f"return {what}"), what)
+
+
+def _examples(browser: Any) -> int:
+    count: int = browser.execute_script("return document.querySelectorAll('#examples .cross').length")
+    return count
+
+
+def test_a_person_logs_in_teaches_what_is_in_view_sees_whether_it_is_enough_and_takes_it_back(
+    page: str, browser: Any
+) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    browser.get(page)
+    _find(browser, "password").send_keys("wrong horse" + Keys.ENTER)
+    _until(browser, "document.getElementById('log-in-error').textContent.includes('wrong password')")
+    _find(browser, "password").send_keys(Keys.CONTROL + "a")
+    _find(browser, "password").send_keys(PASSWORD + Keys.ENTER)
+    _until(browser, "document.getElementById('state').textContent === 'live'")
+    _until(browser, "document.getElementById('picture').width === 320")
+    _until(browser, "document.querySelectorAll('#top li').length === 2")
+
+    _find(browser, "label").send_keys("Tasse")
+    hold = _find(browser, "hold")
+    ActionChains(browser).click_and_hold(hold).pause(2.5).release().perform()
+    _until(browser, "document.getElementById('said-text').textContent.includes('taught as “Tasse”')")
+    taught = _examples(browser)
+    assert taught >= 3
+    _until(browser, "/Tasse/.test(document.getElementById('verdict').textContent)")
+    _until(browser, "[...document.querySelectorAll('#examples img')].every((each) => each.naturalWidth > 0)")
+
+    hold.send_keys("")  # the focus; then by the keyboard alone
+    ActionChains(browser).key_down(Keys.SPACE).pause(1.5).key_up(Keys.SPACE).perform()
+    _until(browser, f"document.querySelectorAll('#examples .cross').length > {taught}")
+    both = _examples(browser)
+    browser.find_element("css selector", "#examples .cross").click()
+    _until(browser, f"document.querySelectorAll('#examples .cross').length === {both - 1}")
+
+    for _ in range(2):
+        before = _examples(browser)
+        _find(browser, "undo-last").click()
+        _until(browser, f"document.querySelectorAll('#examples .cross').length < {before}")
+    assert _examples(browser) == 0
+    _until(browser, "document.getElementById('verdict').textContent === 'nothing is taught.'")
+
+
+def test_the_page_breaks_no_rule_of_its_own_and_names_all_that_can_be_pressed(page: str, browser: Any) -> None:
+    nameless = browser.execute_script(
+        "return [...document.querySelectorAll('button, input, canvas, dialog, ol[tabindex]')]"
+        ".filter((each) => !(each.ariaLabel || each.textContent.trim() || each.labels?.length"
+        " || each.getAttribute('aria-labelledby') || each.ariaHidden)).map((each) => each.outerHTML)"
+    )
+    assert nameless == []
+    said = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert [line for line in said if "403" not in line] == []  # the wrong password's answer
+
+
+def test_nothing_is_wider_than_a_phone(page: str) -> None:
+    with chromium(360, 740, dark=True) as phone:
+        phone.get(page)
+        assert phone.execute_script("return document.documentElement.scrollWidth") <= 360
+
+
+def test_logging_out_closes_the_page(page: str, browser: Any) -> None:
+    _find(browser, "log-out").click()
+    _until(browser, "!document.getElementById('log-in').hidden && document.getElementById('page').hidden")
+    browser.refresh()
+    _until(browser, "!document.getElementById('log-in').hidden")
