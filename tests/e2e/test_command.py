@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import edgewise
-from edge.__main__ import _parser
+from edge.command_line import make_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -105,7 +105,7 @@ def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 def test_the_boards_verbs_and_flags_are_these() -> None:
     found = {}
-    for name, parser in _subparsers(_parser()).items():
+    for name, parser in _subparsers(make_parser()).items():
         for part, its in {"": parser, **_subparsers(parser)}.items():
             actions = [a for a in its._actions if a.dest not in ("help", "json", "debug")]
             found[f"{name} {part}".strip()] = sorted((a.option_strings or [a.dest])[0] for a in actions)

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from edge.__main__ import _parser
+from edge.command_line import make_parser
 from edge.completion import bash_script
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash
 def completed(*words):
     """What bash offers for the last of `words`."""
     asked = 'eval "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _edgewise_board; echo "${COMPREPLY[*]}"'
-    command = ["bash", "--norc", "-c", asked, "bash", bash_script(_parser()), "edgewise"]
+    command = ["bash", "--norc", "-c", asked, "bash", bash_script(make_parser()), "edgewise"]
     done = subprocess.run(
         command + list(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
     )
