@@ -18,7 +18,8 @@ _STANDARD_INPUT = 0  # also where a service has closed it
 def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], None]) -> Outcome:
     """Classifies until the sources end, the window is closed or the person presses Ctrl-C.
 
-    print_line gets one JSON object a frame with --json, else a line whenever a source's label or state changes.
+    print_line gets one JSON object a frame with --json, else a line whenever a source's label or state changes. Raises
+    SourceError for a source that plainly is not there at the start.
     """
     from edge.choice import open_network
     from edge.loop import Manner, run_loop
@@ -29,6 +30,8 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
         raise UsageError("--tls without --web", "both", "leave it out")
     feeds = [find_feed(text) for text in options.source]
     _refuse_several(options)
+    for feed in feeds:
+        feed.look()  # a name that was mistyped is no camera to wait for; one that is lost later is
     manner = Manner(options.max_fps, options.skip_still, options.smooth, options.min_score)
     tallies = {feed.name: Tally() for feed in feeds}
     told: List[str] = []
