@@ -67,12 +67,13 @@ class Collector:
 
 def collect(options: argparse.Namespace, has_display: bool, print_line: Callable[[str], None]) -> Outcome:
     """Takes what is in view while a key is held, or all with options.all, until the source ends or q is pressed."""
-    collector = Collector(options.out, options.label)
+    collector, feed = Collector(options.out, options.label), find_feed(options.source)
+    feed.look()  # as `run` does
     print_line(_help(collector.labels, options.all))
     states: Dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         show, pressed = _keys_and_window(stack, options, has_display)
-        frames = stack.enter_context(contextlib.closing(run_loop([find_feed(options.source)], _no_answer)))
+        frames = stack.enter_context(contextlib.closing(run_loop([feed], _no_answer)))
         with contextlib.suppress(KeyboardInterrupt):
             for frame, result in frames:
                 if isinstance(result, SourceState):
