@@ -64,8 +64,7 @@ def make_base(train: Rows, choose: Rows, report: Rows, weights: np.ndarray, bias
     reported = spread(report.targets, classes, most, seed)
     choose_codes = encode(choose.features[chosen], step)
     choose_targets = np.asarray(choose.targets)[chosen].astype(np.int64)
-    _add_best_penalty(gram, moments, choose_codes, choose_targets, step)
-    solution = np.linalg.solve(gram, moments)
+    solution = _solve_with_best_penalty(gram, moments, choose_codes, choose_targets, step)
     invert(gram)
     inverse = gram.astype(np.float32)
     return Base(
@@ -116,23 +115,26 @@ def _balanced_sums(
     return gram, moments
 
 
-def _add_best_penalty(
+def _solve_with_best_penalty(
     gram: np.ndarray, moments: np.ndarray, codes: np.ndarray, targets: np.ndarray, step: np.ndarray
-) -> None:
+) -> np.ndarray:
     """Adds to `gram`, for every feature but the constant, what leaves the least squared error on the `choose` sample.
 
-    Each class weighs the same.
+    Each class weighs the same. Returns the solution, (D + 1, C) float64.
     """
     wanted, shares = np.eye(moments.shape[1])[targets], 1.0 / np.bincount(targets)[targets]
     features = slice(0, -1, len(gram) + 1)  # their places on the diagonal, of the matrix as one row
     energy = gram.flat[features].copy()
-    penalties = np.array(_RIDGES) * energy.mean()
-    errors = []
-    for penalty in penalties:
+    best, least, chosen = moments, np.inf, 0.0
+    for penalty in np.array(_RIDGES) * energy.mean():
         gram.flat[features] = energy + penalty
-        missed = wanted - evened_product(codes, step, np.linalg.solve(gram, moments))
-        errors.append(np.dot(shares, (missed**2).sum(axis=1)))
-    gram.flat[features] = energy + penalties[int(np.argmin(errors))]
+        solution = np.linalg.solve(gram, moments)
+        missed = wanted - evened_product(codes, step, solution)
+        error = np.dot(shares, (missed**2).sum(axis=1))
+        if error < least:
+            best, least, chosen = solution, error, penalty
+    gram.flat[features] = energy + chosen
+    return best
 
 
 def _leverage(inverse: np.ndarray, codes: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ from edge.notify import ALIVE, READY
 LOG = os.path.join("log", "service.log")
 MAX_LOG_BYTES = 1 << 20
 _TICK_S = 0.25
+_LONGEST_ADDRESS = 107  # bytes of a socket's path: unix(7)
+_PREFIX, _SOCKET = "edgewise-", "notify"
 _PR_SET_PDEATHSIG = 1  # prctl(2): the signal that comes when the parent has ended, however it did
 
 
@@ -40,8 +42,8 @@ def supervise(
 ) -> None:
     """Keeps `command` running while going(), its output in `log_path`. Ends it when this process is interrupted."""
     os.makedirs(os.path.dirname(log_path), exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="edgewise-") as folder:  # mode 0700: nobody else can feed the watchdog
-        address = os.path.join(folder, "notify")
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_place()) as folder:  # 0700: nobody else feeds the watchdog
+        address = os.path.join(folder, _SOCKET)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, open(log_path, "ab", 0) as log:
             listener.bind(address)
             listener.settimeout(_TICK_S)
@@ -53,6 +55,13 @@ def supervise(
                 _drain(listener)
                 if going():
                     time.sleep(limits.restart_s)
+
+
+def _place() -> str:
+    """Where temporary files go, or /tmp where a socket's address would be too long there."""
+    place = tempfile.gettempdir()
+    longest = os.path.join(place, _PREFIX + 8 * "x", _SOCKET)
+    return place if len(os.fsencode(longest)) <= _LONGEST_ADDRESS else "/tmp"  # noqa: S108  a folder of its own in it
 
 
 @contextmanager

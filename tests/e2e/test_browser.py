@@ -82,6 +82,7 @@ def test_a_person_logs_in_teaches_what_is_in_view_sees_whether_it_is_enough_and_
     _until(browser, "document.getElementById('state').textContent === 'live'")
     _until(browser, "document.getElementById('picture').width === 320")
     _until(browser, "document.querySelectorAll('#top li').length === 2")
+    _until(browser, "document.querySelectorAll('#chips button').length === 2")
 
     _find(browser, "label").send_keys("Tasse")
     hold = _find(browser, "hold")

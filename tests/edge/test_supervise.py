@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -92,13 +93,24 @@ def test_a_process_that_never_says_that_it_is_ready_is_killed(tmp_path):
     assert "no sign of life" in running.said()
 
 
-def test_other_users_cannot_feed_the_watchdog_and_nothing_is_left_of_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    script = "import os, time; print(oct(os.stat(os.path.dirname(os.environ['NOTIFY_SOCKET'])).st_mode), flush=True)"
+def test_other_users_cannot_feed_the_watchdog_and_nothing_is_left_of_it(tmp_path):
+    script = "import os; a = os.path.dirname(os.environ['NOTIFY_SOCKET']); print(a, oct(os.stat(a).st_mode), flush=True)"
     running = Supervised([sys.executable, "-c", script], str(tmp_path))
     wait_for(lambda: "0o" in running.said())
     running.stop()
-    assert running.said().startswith("0o40700\n") and os.listdir(str(tmp_path)) == ["log"]
+    folder, mode = running.said().split("\n")[0].split()
+    assert mode == "0o40700" and not os.path.exists(folder)
+
+
+@pytest.mark.parametrize("length", [20, 82, 83, 150])
+def test_temporary_files_may_go_to_a_folder_whose_path_is_too_long_for_a_socket(tmp_path, monkeypatch, length):
+    with tempfile.TemporaryDirectory(dir="/tmp") as base:  # its path is short, tmp_path's need not be
+        folder = os.path.join(base, (length - len(base) - 1) * "g")
+        os.mkdir(folder)
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        running = Supervised([sys.executable, "-c", "print('up', flush=True)"], str(tmp_path))
+        wait_for(lambda: "up" in running.said())
+        running.stop()
 
 
 def test_the_log_stays_small(tmp_path, monkeypatch):
