@@ -132,7 +132,7 @@ def _print_progress(line):
 def _recover(board, arguments):
     """After a power cut in the middle of a flash, goes back to the last good release and starts that one instead."""
     from edge.board import BoardBusy
-    from edge.install import recover
+    from edge.recovery import recover
 
     try:
         if recover(board):

@@ -121,7 +121,7 @@ def _candidate(base: Base, lesson: _Lesson, old_weight: float) -> _Candidate:
     weights = np.where(is_new, 1.0 / counts[lesson.targets], old_weight)
     fit = learn(lesson.taught, weights)
     wanted, left_out = lesson.taught.wanted, np.empty_like(fit.scores)
-    for column in np.unique(lesson.targets):
+    for column in np.flatnonzero(counts):
         its = lesson.targets == column
         scores, kernel = fit.scores[its], fit.kernel[np.ix_(its, its)]
         if column < lesson.own:
