@@ -101,6 +101,8 @@ def _call(board, options):
         return engines(board, options, _print_progress)
     if options.verb == "supervise":
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends its process, too
+    if options.verb in ("service", "supervise"):
+        return getattr(importlib.import_module("edge.service_verbs"), options.verb)(board, options, _ask_secret)
     module = "edge.service_verbs" if options.verb in _SERVICE else "edge.verbs"
     if options.verb in _ENGINES:
         module = "edge.engine_verbs"
@@ -113,7 +115,8 @@ def _serve(board, options):
 
     faulthandler.enable()  # by SIGABRT the watchdog makes it say where it hangs
     watchdog_s = int(os.environ.get("WATCHDOG_USEC", 0)) / 1e6
-    return serve(board, options, Notifier(os.environ.get("NOTIFY_SOCKET")), watchdog_s or None, _print_now)
+    notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
+    return serve(board, options, notifier, watchdog_s or None, _print_now, os.environ)
 
 
 def _print_now(line):

@@ -140,12 +140,16 @@ def rotate(board: Board, data: bytes) -> RotationReport:
 
 
 def status(board: Board) -> StatusReport:
-    """What is installed, after recover() unless another process holds the lock. Raises BoardError, FormatError."""
+    """What is installed, after recover() unless another process holds the lock or this one may not change the board.
+
+    Raises BoardError, FormatError.
+    """
     if not os.path.isdir(board.path("releases")):
         raise BoardError("no release is installed in {}".format(board.root), "one", "flash one")
     busy = False
     try:
-        recover(board)
+        if os.access(board.root, os.W_OK):  # the service has its folder read-only, and was recovered before it
+            recover(board)
     except BoardBusy:
         busy = True
     state = load_state(board)
