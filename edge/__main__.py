@@ -39,6 +39,7 @@ def main(arguments: list) -> int:
         outcome = _call(board, options)
         if options.verb == "run" and "left" in outcome.fields and not any(_IN_A_PIPE in word for word in arguments):
             _start_current(board, arguments)  # the page went back to another release, which goes on
+        _say(outcome, options)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
@@ -48,11 +49,15 @@ def main(arguments: list) -> int:
         if options.debug:
             raise
         return _report(error, options.json)
+    return outcome.exit_code
+
+
+def _say(outcome, options):
     for line in outcome.lines:
         print(line, file=sys.stderr if options.json else sys.stdout)
     if options.json and options.verb != "run":
         print(json.dumps(outcome.fields))
-    return outcome.exit_code
+    sys.stdout.flush()  # here, where a reader that has seen enough is no fault
 
 
 def _hide_passwords(arguments):
