@@ -10,7 +10,6 @@ replace the CPU's torch).
 
 import copy
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 import train.vision  # noqa: F401  Avalanche imports torchvision, which wants this door beside a CPU's torch
-from bench.contest import peer
+from bench.contest import Outcome, ours, peer, teach
 from bench.features import load_features
 from bench.learners import Fit, Score, deep_slda, replay, softmax_sgd
 from bench.tasks import Part, Task, draw, trashnet
 
-SHOTS = (5, 20)
+SHOTS = (5, 10, 20)
 FIRST_SEED = 1000  # the bench's
 
 
@@ -32,25 +31,18 @@ def main() -> None:
     runs, data = Path(sys.argv[1]), Path(sys.argv[2])
     draws = int(sys.argv[3]) if len(sys.argv) > 3 else 5
     task = trashnet(load_features(runs, data, lambda *_: None))
-    pairs: dict[str, tuple[Callable[[Task], Fit], Callable[[Task], Fit]]] = {
-        "Deep SLDA": (deep_slda, avalanche_slda),
-        "replay": (replay, avalanche_replay),
-        "softmax SGD": (softmax_sgd, river_softmax),
-    }
-    for name, learners in pairs.items():
-        fits = [learner(task) for learner in learners]
-        for shots in SHOTS:
-            found = np.array(
-                [
-                    [100 * peer(task, fit, draw(task, shots, FIRST_SEED + n)).harmonic for fit in fits]
-                    for n in range(draws)
-                ]
-            )
-            of = ", ".join(
-                f"{learner.__name__} {mean:.1f} ± {off:.1f}"
-                for learner, mean, off in zip(learners, found.mean(axis=0), found.std(axis=0), strict=True)
-            )
-            print(f"{name}, {shots} shots, harmonic mean of old and new over {draws} draws: {of}", flush=True)
+    peers = (deep_slda, avalanche_slda, replay, avalanche_replay, softmax_sgd, river_softmax)
+    fits = {learner.__name__: learner(task) for learner in peers}
+    for shots in SHOTS:
+        its = [draw(task, shots, FIRST_SEED + number) for number in range(draws)]
+        print(f"{shots} shots, ours: {told([ours(task, teach(task, examples)) for examples in its])}", flush=True)
+        for name, fit in fits.items():
+            print(f"{shots} shots, {name}: {told([peer(task, fit, examples) for examples in its])}", flush=True)
+
+
+def told(found: list[Outcome]) -> str:
+    harmonic, cost = (100 * np.array([getattr(one, of) for one in found]) for of in ("harmonic", "cost"))
+    return f"harmonic mean {harmonic.mean():.1f} ± {harmonic.std():.1f}, known classes lose {cost.mean():.1f}"
 
 
 def avalanche_slda(task: Task) -> Fit:
