@@ -294,6 +294,12 @@ def test_a_page_for_the_network_without_a_password_does_not_start(tmp_path, told
     running.stop()
 
 
+def test_a_supervisor_of_such_a_page_says_so_itself_and_starts_nothing(tmp_path):
+    board = service_board(str(tmp_path))
+    code, answer = on_board(board.root, "supervise", "test:", "--web", "192.0.2.7")
+    assert code == 2 and "no password" in answer["error"]["found"] and not os.path.exists(board.path("log"))
+
+
 def _personal(board):
     os.makedirs(board.path("personal"), exist_ok=True)
     return board.path("personal", PASSWORD)
