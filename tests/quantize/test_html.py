@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from networks import quantized, random_net, smooth_pixels
 
-from quantize.charts import Bar, bar_chart
 from quantize.html import render_report
+from train.charts import Bar, bar_chart
 
 LABELS = ("ant", "bee", "<cat>", 'dog & "co"')
 VOID = {"meta", "img", "br"}

@@ -1,10 +1,11 @@
-"""Bar charts as SVG, for report.html."""
+"""Charts as SVG, for the pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 WIDTH, _HEIGHT = 900, 240  # of the drawing, in its own units: pixels, where there is room
+HALF = WIDTH // 2  # of one that stands beside another
 _LEFT, _BOTTOM, _TOP = 110, 28, 14
 _NAME_WIDTH = 56  # room below the axis for each name
 
