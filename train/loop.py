@@ -211,7 +211,7 @@ def _finish(
         steps=state.steps,
         rate=state.rate,
         pieces=state.pieces,
-        seconds=state.seconds,
+        seconds=round(state.seconds, 3),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         parameters=sum(p.numel() for p in network.parameters()),
         counts={name: len(part.targets) for name, part in data.parts.items()},
