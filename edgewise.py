@@ -27,6 +27,7 @@ class Verb(NamedTuple):
 DESK = {
     "check": Verb("train.check.verb:check", "Look through pictures before training: broken, copied, mislabelled."),
     "train": Verb("train.verbs:train", "Train a network on a folder of pictures."),
+    "compare": Verb("train.compare.verb:compare", "Compare runs: what they read right, and where they differ."),
     "import": Verb("train.verbs:import_weights", "Make a run of weights trained elsewhere, without pictures."),
     "quantize": Verb("quantize.verbs:quantize", "Turn a trained run into INT8 and prove the match."),
     "verify": Verb("quantize.verify:verify", "Make every figure of a certificate again, from the files alone."),

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DESK = {
     "check": ["data", "out"],
     "train": ["data", "out", "recipe", "network", "size", "epochs", "seed", "resume", "device"],
+    "compare": ["runs", "out"],
     "import": ["network", "out", "weights", "labels", "size"],
     "quantize": ["run", "ptq", "qat", "pictures", "data", "recipe", "deeper", "seed"],
     "verify": ["path", "data", "key", "deep"],
