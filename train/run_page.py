@@ -180,4 +180,5 @@ def _made(run: Run, report: Mapping[str, Any], command: str) -> str:
     machine = {"python": platform.python_version(), "machine": platform.machine()}
     known = {name: found for name, found in report.items() if found not in (None, [])}
     found = {"source": run.source, "split_seed": run.seed, **known, **machine, **versions}
-    return f"<pre>{escape(command)}</pre>{value(found)}<h3>Recipe</h3><pre>{escape(recipe_text(run.recipe))}</pre>"
+    recipe = f"<h3>Recipe</h3><pre>{escape(recipe_text(run.recipe))}</pre>"
+    return f'<pre>{escape(command)}</pre><div class="wide">{value(found)}</div>{recipe}'
