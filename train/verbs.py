@@ -10,9 +10,10 @@ import typer
 
 from edge.contract.results import Outcome
 from train.choose import Choice, choose_recipe
-from train.data import load_data, open_data
+from train.data import open_data, prepare_data
 from train.import_run import import_run
 from train.interrupt import until_interrupted
+from train.loop import TrainReport
 from train.loop import train as run_training
 from train.recipe import load_recipe, override
 from train.run_folder import PAGE, disk_errors
@@ -47,15 +48,16 @@ def train(
 
     Examples: edgewise train digits --out runs/digits; edgewise train photos/ --out runs/photos --epochs 30
     """
-    chosen = Choice(recipe, "") if recipe else _chosen(data, network)
-    named = load_recipe(chosen.recipe)
-    settings = override(named, network, size)
-    if seed is not None:
-        settings = replace(settings, seed=seed)
-    if epochs is not None:
-        settings = replace(settings, epochs=epochs, min_steps=0)
-    sides = (settings.height, settings.width)
-    pictures = load_data(data, settings.seed, sides, progress=lambda done, of: progress("pictures", done, of))
+    with open_data(data) as raw:
+        chosen = Choice(recipe, "") if recipe else choose_recipe(raw, network)
+        named = load_recipe(chosen.recipe)
+        settings = override(named, network, size)
+        if seed is not None:
+            settings = replace(settings, seed=seed)
+        if epochs is not None:
+            settings = replace(settings, epochs=epochs, min_steps=0)
+        sides = (settings.height, settings.width)
+        pictures = prepare_data(raw, settings.seed, sides, progress=lambda done, of: progress("pictures", done, of))
     with until_interrupted() as stop, disk_errors(out):
         report = run_training(pictures, settings, out, resume, device, partial(progress, "steps"), stop=stop)
         write_run_page(out, pictures, command)
@@ -63,6 +65,16 @@ def train(
     lines = [
         f"recipe {chosen.recipe}" + (f": {chosen.why}" if chosen.why else ""),
         f"{len(pictures.labels)} classes, pictures: {counts}",
+        *_report_lines(report, out),
+    ]
+    if named.pretrained and not settings.pretrained:
+        lines.append(f"{settings.network} was trained from scratch: there are no ImageNet weights for it")
+    fields = {"folder": str(out), "recipe": chosen.recipe, "labels": list(pictures.labels), **asdict(report)}
+    return Outcome(tuple(lines), fields)
+
+
+def _report_lines(report: TrainReport, out: Path) -> list[str]:
+    lines = [
         f"FP32 accuracy: {100 * report.test_accuracy:.2f} % on test, {100 * report.val_accuracy:.2f} % on val",
         f"written: {out} after {report.epochs} epochs, {report.seconds:.1f} s on {report.device}; {PAGE} to look at",
     ]
@@ -75,18 +87,10 @@ def train(
         lines.append(f"GPU memory was short: batches went through the network in {report.pieces} pieces")
     if report.border_error is not None:
         lines.append(f"ImageNet weights, adapted to bytes: off by {report.border_error:.3f} deviations at the border")
-    if named.pretrained and not settings.pretrained:
-        lines.append(f"{settings.network} was trained from scratch: there are no ImageNet weights for it")
     if report.skipped:
         first = ", ".join(report.skipped[:3]) + (" ..." if len(report.skipped) > 3 else "")
         lines.append(f"skipped {len(report.skipped)} unreadable files: {first}")
-    fields = {"folder": str(out), "recipe": chosen.recipe, "labels": list(pictures.labels), **asdict(report)}
-    return Outcome(tuple(lines), fields)
-
-
-def _chosen(data: str, network: str | None) -> Choice:
-    with open_data(data) as raw:
-        return choose_recipe(raw, network)
+    return lines
 
 
 def import_weights(
