@@ -23,7 +23,7 @@ from train.network import to_input
 from train.predict import predict
 from train.recipe import Recipe
 
-_COMPARED = 1000  # training pictures at most that the averaged weights are measured on, to see the gap to val
+_COMPARED = 256  # training pictures at most that the averaged weights are measured on, to see the gap to val
 
 
 _RUNAWAY = 10  # times the loss of a guess: an epoch's mean loss above it is no state to go back to

@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.contract.errors import InputError
+from edge.contract.files import write_whole
+
 _TEMPLATE = Path(__file__).with_name("page.html")
 _THUMBNAIL = 64  # pixels of the longer side, unless told
 
@@ -20,6 +23,16 @@ _THUMBNAIL = 64  # pixels of the longer side, unless told
 def page(title: str, sections: Iterable[str]) -> str:
     """The whole page. sections: HTML."""
     return Template(_TEMPLATE.read_text("utf-8")).substitute(title=escape(title), body="\n".join(sections))
+
+
+def write_page(path: Path, html: str) -> None:
+    """Raises InputError for a place that cannot be written."""
+    try:
+        write_whole(str(path), html.encode())
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror}", "a place that can be written", "name another with --out"
+        ) from None
 
 
 def verdict(text: str, good: bool) -> str:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_reader import Tree
 
-from edge.contract.errors import FormatError, UsageError
+from edge.contract.errors import FormatError, InputError, UsageError
 from edgewise import main
 from train.compare.comparison import compare_runs, summary
 from train.compare.page import render
@@ -112,9 +112,11 @@ def test_a_run_beside_itself_differs_nowhere(runs: Path) -> None:
     assert "they give the same answers" in render(found)
 
 
-def test_one_run_or_an_unfinished_one_is_refused(runs: Path, tmp_path: Path) -> None:
+def test_one_run_an_unfinished_one_or_a_page_in_no_folder_is_refused(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one run"):
         compare([runs / "first"], lambda *_: None)
+    with pytest.raises(InputError, match="No such file"):
+        compare([runs / "first", runs / "longer"], lambda *_: None, tmp_path / "nowhere" / "c.html")
     shutil.copytree(runs / "first", tmp_path / "run")
     (tmp_path / "run/answers.safetensors").unlink()
     with pytest.raises(FormatError, match=r"answers\.safetensors is missing"):

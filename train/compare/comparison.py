@@ -16,6 +16,7 @@ from train.measures import Share
 from train.run_folder import Run, load_run, load_run_data, read_report
 
 _CHANCE = 0.05  # a p below it is called more than chance gives
+_MOST_TOLD = 6  # settings in a line; the page has all
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def summary(found: Comparison) -> list[str]:
     """A line a run, then what they were told differently."""
     lines = [line(entry, found.entries[0]) for entry in found.entries]
     if found.settings:
-        lines.append("different: " + ", ".join(f"{name} {' / '.join(values)}" for name, values in found.settings))
+        told = [f"{name} {' / '.join(values)}" for name, values in found.settings[:_MOST_TOLD]]
+        more = len(found.settings) - len(told)
+        lines.append("different: " + ", ".join(told) + (f" and {more} more" if more else ""))
     return lines
 
 
@@ -93,7 +96,7 @@ def line(entry: Entry, first: Entry) -> str:
     if entry.paired is None:
         return f"{reads}, of other test pictures than {first.name}: not compared one by one"
     gained, lost, p = entry.paired
-    points = f"{100 * (entry.right.share - first.right.share):+.2f} points"
+    points = f"{100 * (entry.right.share - first.right.share):+.2f} points to {first.name}"
     told = "more than chance gives" if p < _CHANCE else "no more than chance gives"
     return f"{reads}, {points}: {gained} gained, {lost} lost, p = {p:.2g} (McNemar), {told}"
 

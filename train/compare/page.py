@@ -28,25 +28,28 @@ def render(found: Comparison) -> str:
 
 
 def _runs(found: Comparison) -> str:
-    first = found.entries[0]
-    rows = []
-    for entry in found.entries:
-        points, split, p = "", "", ""
-        if entry.paired:
-            points = f"{100 * (entry.right.share - first.right.share):+.2f}"
-            split, p = f"{entry.paired.gained} / {entry.paired.lost}", f"{entry.paired.p:.2g}"
-        cells = [str(entry.right), str(entry.right.of), points, split, p]
-        cells += [f"{100 * calibration(entry.test).error:.1f}", f"{100 * entry.answers['val'].accuracy:.1f} %"]
-        cells += [f"{entry.report['parameters'] / 1e6:.2f} M", f"{entry.report['seconds']:.0f} s"]
-        rows.append([("", entry.name), *(("number", cell) for cell in cells)])
-    heads = ["run", "test accuracy", "pictures", "points", "gained / lost", "p", "calibration error", "val", "weights"]
+    names = ["test accuracy", "test pictures", "points to the first", "gained / lost", "p", "val accuracy"]
+    names += ["calibration error", "weights", "seconds"]
+    columns = [_column(entry, found.entries[0]) for entry in found.entries]
+    rows = [[("", name), *(("number", cell) for cell in its)] for name, *its in zip(names, *columns, strict=True)]
     told = (
         "Accuracy with Wilson's 95 % interval. Points, gained and lost against the first run, where the test pictures "
         "are the same; p is of McNemar's exact test, which looks only at pictures that one of the two reads right."
     )
     if len(found.entries) > 2:
         told += " Each p is of one comparison: among twenty, one is below 0.05 by chance."
-    return note(told) + table([*heads, "time"], rows, "")
+    return note(told) + table(["", *(entry.name for entry in found.entries)], rows, "")
+
+
+def _column(entry: Entry, first: Entry) -> list[str]:
+    points, split, p = "", "", ""
+    if entry.paired:
+        points = f"{100 * (entry.right.share - first.right.share):+.2f}"
+        split, p = f"{entry.paired.gained} / {entry.paired.lost}", f"{entry.paired.p:.2g}"
+    reads = f"{100 * entry.right.share:.2f} % " + "({:.1f} to {:.1f})".format(*(100 * e for e in entry.right.interval))
+    val, off = f"{100 * entry.answers['val'].accuracy:.2f} %", f"{100 * calibration(entry.test).error:.1f} points"
+    spent = [f"{entry.report['parameters']:,}", f"{entry.report['seconds']:.0f}"]
+    return [reads, str(entry.right.of), points, split, p, val, off, *spent]
 
 
 def _settings(found: Comparison) -> str:

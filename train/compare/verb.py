@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from edge.contract.errors import UsageError
-from edge.contract.files import write_whole
 from edge.contract.results import Outcome
 from train.compare.comparison import Comparison, compare_runs, summary
 from train.compare.page import render
+from train.page import write_page
 
 
 def compare(
@@ -29,7 +29,7 @@ def compare(
     if len(runs) < 2:
         raise UsageError(f"one run, {runs[0]}", "two or more", "name another")
     found = compare_runs(runs, partial(progress, "pictures"))
-    write_whole(str(out), render(found).encode())
+    write_page(out, render(found))
     return Outcome((*summary(found), f"written: {out}"), _fields(found, out))
 
 
