@@ -130,8 +130,7 @@ def _has_bfloat16(device: torch.device) -> bool:
 def _sample(pictures: Pictures) -> Pictures:
     """Pictures evenly spaced over all of them."""
     count = len(pictures.targets)
-    chosen = np.linspace(0, count - 1, min(_COMPARED, count)).astype(int)
-    return Pictures(pictures.pixels[chosen], pictures.targets[chosen])
+    return pictures.take(np.linspace(0, count - 1, min(_COMPARED, count)).astype(np.int64))
 
 
 def _measure(state: State, pictures: Pictures) -> tuple[float, float]:

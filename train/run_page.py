@@ -17,7 +17,7 @@ from train.answers import Answers, read_answers
 from train.charts import Line, ShareBar, line_chart, share_chart
 from train.checkpoint import EpochMetrics
 from train.confusion import confusion
-from train.data import DataSet
+from train.data import DataSet, Pictures
 from train.gradcam import draw_heat, grad_cam
 from train.measures import Share, calibration, class_scores
 from train.page import figures, note, page, pictures, section, table, value, verdict
@@ -44,15 +44,15 @@ def render(
     report: Mapping[str, Any],
     command: str,
 ) -> str:
-    test, pixels = answers["test"], data.test.pixels
+    test = answers["test"]
     sections = [
         _verdict(answers, report),
         section("Learning", _learning(metrics)),
         section("Classes", _classes(run.labels, test)),
         section("What is taken for what", confusion(run.labels, test.targets, test.chosen, "the network says")),
         section("Is it as sure as it is right?", _calibration(test)),
-        section("Mistakes", _mistakes(run.labels, test, pixels)),
-        section("Where it looks", _looks(run, test, pixels)),
+        section("Mistakes", _mistakes(run.labels, test, data.test)),
+        section("Where it looks", _looks(run, test, data.test)),
         section("How it was made", _made(run, report, command)),
     ]
     return page(f"Training of {run.spec.network} on {Path(data.source).name}", sections)
@@ -126,14 +126,14 @@ def _calibration(test: Answers) -> str:
     return note(text) + f'<div class="pair"><figure>{chart}<figcaption>{told}</figcaption></figure>{counts}</div>'
 
 
-def _mistakes(labels: Sequence[str], test: Answers, pixels: NDArray[np.uint8]) -> str:
+def _mistakes(labels: Sequence[str], test: Answers, seen: Pictures) -> str:
     wrong = surest_mistakes(test)
     if not wrong.size:
         return note(f"None: all {len(test.targets)} test pictures are read right.")
     shown = wrong[:_MOST_MISTAKES]
     told = f"{len(wrong)} of {len(test.targets)} test pictures, the surest first"
     told += f"; {len(shown)} are shown." if len(shown) < len(wrong) else "."
-    return note(told) + pictures(_told(labels, test, pixels, shown), _PICTURE)
+    return note(told) + pictures(_told(labels, test, seen, shown), _PICTURE)
 
 
 def surest_mistakes(test: Answers) -> NDArray[np.int64]:
@@ -143,7 +143,7 @@ def surest_mistakes(test: Answers) -> NDArray[np.int64]:
 
 
 def _told(
-    labels: Sequence[str], test: Answers, pixels: NDArray[np.uint8], shown: NDArray[np.int64]
+    labels: Sequence[str], test: Answers, seen: Pictures, shown: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.uint8], str, Sequence[str]]]:
     """Pictures with what they are called, and what they are."""
     targets, chosen, probabilities = test.targets, test.chosen, test.probabilities
@@ -152,21 +152,21 @@ def _told(
         lines = [f"{labels[answer]}, {percent[answer]:.1f} %"]
         if answer != target:
             lines.append(f"is {labels[target]}, {percent[target]:.1f} %")
-        yield pixels[i], f"test picture {i}", (*lines, f"test picture {i}")
+        yield seen.pixels[i], seen.name(i), (*lines, seen.name(i))
 
 
-def _looks(run: Run, test: Answers, pixels: NDArray[np.uint8]) -> str:
+def _looks(run: Run, test: Answers, seen: Pictures) -> str:
     """Half of them mistakes, the surest; half right, of different classes."""
     mistakes = surest_mistakes(test)[: _MOST_LOOKED_AT // 2]
     right = np.flatnonzero(test.right)
     _, first = np.unique(test.targets[right], return_index=True)
     chosen = np.concatenate([mistakes, right[np.sort(first)][: _MOST_LOOKED_AT - len(mistakes)]])
-    heat = grad_cam(run.network, pixels[chosen], test.chosen[chosen])
+    heat = grad_cam(run.network, seen.pixels[chosen], test.chosen[chosen])
     if heat is None:
         return note("This network has no map of places before its features.")
     items = (
         (draw_heat(picture, its_heat), name, lines)
-        for (picture, name, lines), its_heat in zip(_told(run.labels, test, pixels, chosen), heat, strict=True)
+        for (picture, name, lines), its_heat in zip(_told(run.labels, test, seen, chosen), heat, strict=True)
     )
     text = (
         "What speaks for the answer is bright (Grad-CAM, Selvaraju et al. 2017, of the last map before the features). "

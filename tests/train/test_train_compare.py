@@ -83,7 +83,7 @@ def test_pictures_that_have_changed_since_are_no_longer_the_same_at_another_size
     write_shapes(shapes, seed=7)
     train(load_data(str(shapes), 0, (48, 48)), larger, tmp_path / "larger")
     found = compare_runs([tmp_path / "first", tmp_path / "larger"])
-    assert found.entries[1].paired is None and found.pixels is None
+    assert found.entries[1].paired is None and found.pictures is None
     same = compare_runs([tmp_path / "first", runs / "longer"])
     assert same.entries[1].paired is not None  # the same bytes, from wherever they came
     assert "no longer where" in render(same) or not same.differing.size
@@ -104,6 +104,8 @@ def test_the_page_and_the_fields_say_where_they_differ(
     assert tree.open == [] and "&lt;square&gt;" in page.read_text() and "<square>" not in page.read_text()
     assert sum(tag == "img" for tag, _ in tree.seen) == len(fields["differing"])
     assert not [tag for tag, _ in tree.seen if tag in ("script", "link")]
+    shown = [attributes["alt"] for tag, attributes in tree.seen if tag == "img"]
+    assert all((runs / "shapes" / str(name)).exists() for name in shown)  # a file to look for
 
 
 def test_a_run_beside_itself_differs_nowhere(runs: Path) -> None:

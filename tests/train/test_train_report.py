@@ -69,6 +69,8 @@ def test_the_page_is_whole_in_one_file_and_says_what_the_run_is_worth(finished: 
     assert "edgewise train digits --out &#x27;my run&#x27;" in page and torch.__version__ in page
     assert "&lt;0&gt;" in page and "<0>" not in page
     assert "learning_rate: 0.15" in page
+    mistake = surest_mistakes(read_answers(finished, 10)["test"])[0]
+    assert digits.test.names[mistake] in page and digits.test.names[mistake].startswith("digits[")
 
 
 def test_pages_of_the_same_run_are_the_same(finished: Path, digits: DataSet) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge.contract.errors import InputError
 from train.answers import Answers, read_answers
 from train.compare.paired import Paired, compare_paired
-from train.data import Progress
+from train.data import Pictures, Progress
 from train.measures import Share
 from train.run_folder import Run, load_run, load_run_data, read_report
 
@@ -44,7 +44,7 @@ class Entry:
 class Comparison:
     entries: tuple[Entry, ...]
     settings: tuple[tuple[str, tuple[str, ...]], ...]  # what not all were told alike, and a value for each run
-    pixels: NDArray[np.uint8] | None  # of the first's test pictures, (N, H, W, C); None where they are gone
+    pictures: Pictures | None  # of the first's test part; None where they are gone
 
     @property
     def alike(self) -> tuple[Entry, ...]:
@@ -69,13 +69,13 @@ def compare_runs(folders: Sequence[Path], progress: Progress | None = None) -> C
     """The runs in `folders`, two or more. Raises FormatError for one that is unfinished or damaged."""
     runs = [load_run(folder) for folder in folders]
     answers = [read_answers(run.folder, len(run.labels)) for run in runs]
-    pixels = _test_pixels(runs[0], progress)
+    pictures = _test_pictures(runs[0], progress)
     entries = []
     for i, (run, its) in enumerate(zip(runs, answers, strict=True)):
-        same = i > 0 and _same_pictures(runs[0], answers[0]["test"], pixels is not None, run, its["test"])
+        same = i > 0 and _same_pictures(runs[0], answers[0]["test"], pictures is not None, run, its["test"])
         paired = compare_paired(answers[0]["test"].right, its["test"].right) if same else None
         entries.append(Entry(run, its, read_report(run.folder), paired))
-    return Comparison(tuple(entries), _settings(entries), pixels)
+    return Comparison(tuple(entries), _settings(entries), pictures)
 
 
 def summary(found: Comparison) -> list[str]:
@@ -101,9 +101,9 @@ def line(entry: Entry, first: Entry) -> str:
     return f"{reads}, {points}: {gained} gained, {lost} lost, p = {p:.2g} (McNemar), {told}"
 
 
-def _test_pixels(run: Run, progress: Progress | None) -> NDArray[np.uint8] | None:
+def _test_pictures(run: Run, progress: Progress | None) -> Pictures | None:
     try:
-        return load_run_data(run, progress).test.pixels
+        return load_run_data(run, progress).test
     except InputError:
         return None
 
@@ -119,7 +119,9 @@ def _same_pictures(first: Run, its: Answers, unchanged: bool, other: Run, others
     if first.sha256["test"] == other.sha256["test"]:
         return True
     return (
-        (first.source, first.seed) == (other.source, other.seed) and unchanged and _test_pixels(other, None) is not None
+        (first.source, first.seed) == (other.source, other.seed)
+        and unchanged
+        and _test_pictures(other, None) is not None
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.compare.comparison import Comparison, Entry, line
+from train.data import Pictures
 from train.measures import calibration, class_scores
 from train.page import note, page, pictures, section, table, verdict
 
@@ -83,16 +84,16 @@ def _differing(found: Comparison) -> str:
         return note("Nowhere: they give the same answers.")
     total = len(found.entries[0].test.targets)
     told = f"{len(differing)} of {total} test pictures have different answers; first those that not all read wrong."
-    if found.pixels is None:
+    if found.pictures is None:
         return note(f"{told} The pictures are no longer where {found.entries[0].name} took them from.")
     shown = differing[:_MOST_PICTURES]
     if len(shown) < len(differing):
         told += f" {len(shown)} are shown."
-    return note(told) + pictures(_items(found.alike, found.pixels, shown), _PICTURE)
+    return note(told) + pictures(_items(found.alike, found.pictures, shown), _PICTURE)
 
 
 def _items(
-    entries: Sequence[Entry], pixels: NDArray[np.uint8], shown: NDArray[np.int64]
+    entries: Sequence[Entry], seen: Pictures, shown: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.uint8], str, Sequence[str]]]:
     labels = entries[0].run.labels
     chosen = [entry.test.chosen for entry in entries]
@@ -102,5 +103,4 @@ def _items(
             f"{entry.name}: {labels[its[i]]}, {sure[i]:.0f} %"
             for entry, its, sure in zip(entries, chosen, percent, strict=True)
         ]
-        name = f"test picture {i}"
-        yield pixels[i], name, (f"is {labels[entries[0].test.targets[i]]}", *answers, name)
+        yield seen.pixels[i], seen.name(i), (f"is {labels[entries[0].test.targets[i]]}", *answers, seen.name(i))
