@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +35,13 @@ class Examination:
     checks: list[dict[str, str]]  # name, state (ok, hint or wrong), found, remedy
 
 
-def install_service(target: str, source: str) -> ServiceReport:
+def install_service(target: str, source: str, page: Sequence[str] = ()) -> ServiceReport:
     """Makes the board classify `source` from now on. Raises BoardError without root or if it does not start.
 
-    On a terminal sudo may ask for its password there, and then nothing comes back.
+    page: options of a page to serve, as the board's `service` has them. On a terminal sudo may ask for its password
+    there, and then nothing comes back.
     """
-    return _service(target, source)
+    return _service(target, source, *page)
 
 
 def remove_service(target: str) -> ServiceReport:
@@ -70,11 +72,11 @@ def examine_board(board: Board) -> Examination:
     return Examination(tuple(answer["lines"]), **answer["fields"])
 
 
-def _service(target: str, argument: str) -> ServiceReport:
+def _service(target: str, *arguments: str) -> ServiceReport:
     """On a terminal, where sudo wants a password, it becomes the process that lets sudo ask for it."""
     try:
         with Board(parse_target(target)) as board:
-            return ServiceReport(**board.run_as_root(installed(board).root, "service", argument))
+            return ServiceReport(**board.run_as_root(installed(board).root, "service", *arguments))
     except SudoAsks as error:
         if sys.stdin.isatty() and sys.stdout.isatty():
             replace_process(error.command, os.environ)

@@ -15,6 +15,12 @@ def service(
     target: Target,
     source: Annotated[str | None, typer.Argument(help="A camera of the board: 0, /dev/video1.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Stop the service and take it away.")] = False,
+    web: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS:PORT", help="Serve the page there: 0.0.0.0:8080 for the network."),
+    ] = None,
+    tls: Annotated[str | None, typer.Option(metavar="PEM", help="Of the page: a file of the board.")] = None,
+    keep_pictures: Annotated[bool, typer.Option(help="Of what is taught on the page.")] = False,
 ) -> Outcome:
     """Make a board name what its camera sees, from now on and after each start.
 
@@ -25,7 +31,10 @@ def service(
     """
     if (source is None) != remove:
         raise UsageError("a source and --remove together, or neither", "one of them", "name a camera, such as 0")
-    done = care.remove_service(target) if source is None else care.install_service(target, source)
+    page = [*(("--web", web) if web else ()), *(("--tls", tls) if tls else ()), *["--keep-pictures"] * keep_pictures]
+    if source is None and page:
+        raise UsageError(f"--remove with {page[0]}", "--remove alone", "leave one out")
+    done = care.remove_service(target) if source is None else care.install_service(target, source, page)
     line = f"{done.unit} runs on {target}: {done.status}" if done.installed else f"{done.unit} is gone from {target}"
     return Outcome((line,), dataclasses.asdict(done))
 

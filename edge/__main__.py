@@ -39,6 +39,7 @@ def main(arguments: list) -> int:
         outcome = _call(board, options)
         if options.verb == "run" and "left" in outcome.fields and not any(_IN_A_PIPE in word for word in arguments):
             _start_current(board, arguments)  # the page went back to another release, which goes on
+        _say(outcome, options)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
@@ -48,11 +49,15 @@ def main(arguments: list) -> int:
         if options.debug:
             raise
         return _report(error, options.json)
+    return outcome.exit_code
+
+
+def _say(outcome, options):
     for line in outcome.lines:
         print(line, file=sys.stderr if options.json else sys.stdout)
     if options.json and options.verb != "run":
         print(json.dumps(outcome.fields))
-    return outcome.exit_code
+    sys.stdout.flush()  # here, where a reader that has seen enough is no fault
 
 
 def _hide_passwords(arguments):
@@ -101,6 +106,8 @@ def _call(board, options):
         return engines(board, options, _print_progress)
     if options.verb == "supervise":
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends its process, too
+    if options.verb in ("service", "supervise"):
+        return getattr(importlib.import_module("edge.service_verbs"), options.verb)(board, options, _ask_secret)
     module = "edge.service_verbs" if options.verb in _SERVICE else "edge.verbs"
     if options.verb in _ENGINES:
         module = "edge.engine_verbs"
@@ -113,7 +120,8 @@ def _serve(board, options):
 
     faulthandler.enable()  # by SIGABRT the watchdog makes it say where it hangs
     watchdog_s = int(os.environ.get("WATCHDOG_USEC", 0)) / 1e6
-    return serve(board, options, Notifier(os.environ.get("NOTIFY_SOCKET")), watchdog_s or None, _print_now)
+    notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
+    return serve(board, options, notifier, watchdog_s or None, _print_now, os.environ)
 
 
 def _print_now(line):
@@ -132,7 +140,7 @@ def _print_progress(line):
 def _recover(board, arguments):
     """After a power cut in the middle of a flash, goes back to the last good release and starts that one instead."""
     from edge.board import BoardBusy
-    from edge.install import recover
+    from edge.recovery import recover
 
     try:
         if recover(board):

@@ -2,7 +2,6 @@
 
 import re
 from typing import Tuple
-from urllib.parse import quote, urlsplit
 
 from edge.contract.errors import UsageError
 
@@ -23,6 +22,8 @@ def hidden(text: str) -> str:
 
 def escaped(text: str) -> str:
     """The address with its user and password as a URL has them, however they were typed."""
+    from urllib.parse import quote  # here and below: only streams need it, and each start reads this file
+
     scheme, _, rest = text.partition("://")
     login, at, place = rest.rpartition("@")
     user, colon, password = login.partition(":")
@@ -31,6 +32,8 @@ def escaped(text: str) -> str:
 
 def host_and_port(text: str) -> Tuple[str, int]:
     """Where a stream's address leads. Raises UsageError for one that no stream has."""
+    from urllib.parse import urlsplit
+
     refused = UsageError(
         "the address {}".format(hidden(text)), "rtsp://HOST/PATH or http://HOST/PATH", "check how it is written"
     )

@@ -66,15 +66,7 @@ def _add_run(add):
     run.add_argument("--notice", action="store_true", help="keep steady scenes as evidence and questions for later")
     run.add_argument("--keep-pictures", action="store_true", help="with --teach, --notice or --web: keep pictures, too")
     run.add_argument("--person", default="", help="with --teach or --web: who teaches")
-    run.add_argument(
-        "--web",
-        nargs="?",
-        const=_PAGE,
-        metavar="ADDRESS:PORT",
-        help="serve a page to watch and teach, by default at {} for this machine only; other addresses need a password,"
-        " which is asked for".format(_PAGE),
-    )
-    run.add_argument("--tls", metavar="PEM", help="with --web: a certificate and its key, in one file")
+    _add_page(run.add_argument)
     run.add_argument("--engine", metavar="NAME", help="for this run, instead of what `engines` chose")
 
 
@@ -217,18 +209,33 @@ def _add_installing(add):
             verb.add_argument("--set-aside", action="store_true", help="also where that sets aside what was learnt")
 
 
+def _add_page(option):
+    option(
+        "--web",
+        nargs="?",
+        const=_PAGE,
+        metavar="ADDRESS:PORT",
+        help="serve a page to watch and teach, by default at {} for this machine only; other addresses need a password,"
+        " which is asked for".format(_PAGE),
+    )
+    option("--tls", metavar="PEM", help="with --web: a certificate and its key, in one file")
+
+
 def _add_service(add):
     source = "a camera (0, /dev/video1); a film or a folder of pictures stands in for one"
-    add("serve", "Classify a camera for as long as the board is on; what the service runs.").add_argument(
-        "source", help=source
-    )
-    add("supervise", "Keep `serve` running, on a board without systemd.").add_argument("source", help=source)
+    serve = add("serve", "Classify a camera for as long as the board is on; what the service runs.")
+    serve.add_argument("source", help=source)
+    supervise = add("supervise", "Keep `serve` running, on a board without systemd.")
+    supervise.add_argument("source", help=source)
     service = add(
         "service", "Install the system service, which needs root, or remove it.", epilog=_EXAMPLE.format("service 0")
     )
     what = service.add_mutually_exclusive_group(required=True)
     what.add_argument("source", nargs="?", help=source)
     what.add_argument("--remove", action="store_true", help="stop it and take it away")
+    for verb in (serve, supervise, service):
+        _add_page(verb.add_argument)
+        verb.add_argument("--keep-pictures", action="store_true", help="with --web: keep pictures of what is taught")
     logs = add("logs", "Show what the service said.")
     logs.add_argument("--lines", "-n", type=int, default=100, help="the last so many")
     logs.add_argument("--follow", "-f", action="store_true", help="and what it says from now on")

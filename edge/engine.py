@@ -1,5 +1,7 @@
 """An INT8 model in onnxruntime: uint8 pixels in, features and logits out."""
 
+import ctypes
+from contextlib import suppress
 from typing import Any, Optional, Tuple
 
 import cv2  # noqa: F401  before onnxruntime: static TLS on aarch64, opencv#14884
@@ -35,10 +37,13 @@ def open_session(
     if optimized_path:
         options.optimized_model_filepath = optimized_path
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  onnxruntime's own errors share no narrower base across 1.10 to now
         reason = str(error).split("\n")[0]
         raise FormatError("{}: {}".format(path, reason), "an ONNX model", "make it again") from None
+    with suppress(AttributeError):  # only glibc has it: back goes what reading the file took, more than its size
+        ctypes.CDLL(None).malloc_trim(0)
+    return session
 
 
 def write_profile(options: onnxruntime.SessionOptions, prefix: Optional[str]) -> None:

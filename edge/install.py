@@ -1,4 +1,4 @@
-"""Installs a release on this board, goes back to the one before, and puts right what a power cut left."""
+"""Installs a release on this board, and goes back to the one before."""
 
 import os
 import time
@@ -6,7 +6,7 @@ from contextlib import suppress
 from shutil import disk_usage
 from typing import Callable, Dict, NamedTuple, Optional, Tuple, Union
 
-from edge.board import Board, BoardBusy, current_name, disk_errors, load_state, locked, point_current, save_state
+from edge.board import Board, BoardBusy, disk_errors, load_state, locked, point_current, save_state
 from edge.contract.archive import Archive
 from edge.contract.boards import ANY
 from edge.contract.errors import BoardError, EdgewiseError, FormatError
@@ -15,12 +15,13 @@ from edge.contract.manifest import FileEntry, Manifest
 from edge.incoming import Incoming
 from edge.launcher import LAUNCHER
 from edge.objects import build_folder, has_object, sweep
-from edge.states import GOOD, INTERRUPTED, Entry, State, begin_trial, confirm, fail, lose, roll_back, stage
+from edge.recovery import put_right, recover, settle
+from edge.states import GOOD, Entry, State, begin_trial, confirm, fail, roll_back, stage
 from edge.trust import RotationReport, trusted_keys, verifier
 from edge.trust import rotate as rotate_keys
 
 BLOCK_BYTES = 4096  # what a file takes on disk at least, and about what its entry in a folder does
-MARGIN_BYTES = 1 << 20  # for state.json, the launcher and what else writes meanwhile
+MARGIN_BYTES = 4 << 20  # for bytecode, 1 MB of it, state.json, the launcher and what else writes meanwhile
 
 RunTrial = Callable[[str], object]  # of a release folder; raises GateError unless golden vectors and frames hold
 Source = Union[Archive, Incoming]
@@ -61,7 +62,7 @@ def install(
     BoardError for another board or a disk that cannot take it, GateError if its trial does not hold.
     """
     with disk_errors(board), locked(board):
-        state = _recover(board)
+        state = put_right(board)
         with Archive(archive_path, verifier(board.path("trust"))) as archive:
             return _install(board, state, archive, lambda absent: None, run_trial, refuse, clock)
 
@@ -79,7 +80,7 @@ def receive(
     `arrive` is called once the release is known to be one for this board; what it raises ends it, and what came stays.
     """
     with disk_errors(board), locked(board):
-        state = _recover(board)
+        state = put_right(board)
         incoming = Incoming(folder, verifier(board.path("trust")))
         return _install(
             board, state, incoming, lambda absent: arrive(incoming, tuple(sorted(absent))), run_trial, refuse, clock
@@ -113,7 +114,7 @@ def _install(
         health_s = clock() - begun
     except (EdgewiseError, OSError) as error:
         with suppress(OSError):  # on a full or failing disk the next recover() does the rest
-            _settle(board, fail(staged, _why(error)))
+            settle(board, fail(staged, _why(error)))
         raise
     with suppress(OSError):  # it is installed: what cannot be removed now, the next recover() removes
         sweep(board, state.releases)
@@ -123,7 +124,7 @@ def _install(
 def rollback(board: Board, run_golden: RunTrial, clock: Callable[[], float] = time.monotonic) -> InstallReport:
     """Goes back to the release that was GOOD before, if its golden vectors still hold. Raises BoardError, GateError."""
     with disk_errors(board), locked(board):
-        state = roll_back(_recover(board))
+        state = roll_back(put_right(board))
         begun = clock()
         run_golden(board.release(str(state.current)))
         health_s = clock() - begun
@@ -138,42 +139,22 @@ def rotate(board: Board, data: bytes) -> RotationReport:
         return rotate_keys(board.path("trust"), data)
 
 
-def recover(board: Board) -> bool:
-    """Puts right what a power cut left in the middle of an install. True if `current` named an unconfirmed release."""
-    with disk_errors(board), locked(board):
-        before = current_name(board)
-        return _recover(board).current != before
-
-
 def status(board: Board) -> StatusReport:
-    """What is installed, after recover() unless another process holds the lock. Raises BoardError, FormatError."""
+    """What is installed, after recover() unless another process holds the lock or this one may not change the board.
+
+    Raises BoardError, FormatError.
+    """
     if not os.path.isdir(board.path("releases")):
         raise BoardError("no release is installed in {}".format(board.root), "one", "flash one")
     busy = False
     try:
-        recover(board)
+        if os.access(board.root, os.W_OK):  # the service has its folder read-only, and was recovered before it
+            recover(board)
     except BoardBusy:
         busy = True
     state = load_state(board)
     keys = tuple(sorted(trusted_keys(board.path("trust"))))
     return StatusReport(board.root, state.current, state.previous, state.counter, state.releases, keys, busy)
-
-
-def _recover(board: Board) -> State:
-    for folder in ("objects", "releases"):
-        os.makedirs(board.path(folder), exist_ok=True)
-    state = fail(load_state(board), INTERRUPTED)
-    state = lose(state, [name for name in state.releases if not os.path.isdir(board.release(name))])
-    _settle(board, state)
-    return state
-
-
-def _settle(board: Board, state: State) -> None:
-    """Makes the disk what `state` says: the link first, since a release must not be removed while it is current."""
-    point_current(board, state.current)
-    sweep(board, [name for name, entry in state.releases.items() if entry.state == GOOD])
-    if load_state(board) != state:
-        save_state(board, state)
 
 
 def _absent(board: Board, manifest: Manifest) -> Dict[str, FileEntry]:

@@ -71,8 +71,8 @@ def best_temperature(scores: np.ndarray, targets: np.ndarray) -> float:
 
 
 def mean_of_classes(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """values: (N, ...). Returns the mean over classes of the mean over each one's rows."""
-    return np.mean([values[targets == c].mean(axis=0) for c in np.unique(targets)], axis=0)
+    """values: (N, ...), targets: (N,) columns. Returns the mean over classes of the mean over each one's rows."""
+    return np.mean([values[targets == c].mean(axis=0) for c in np.flatnonzero(np.bincount(targets))], axis=0)
 
 
 def _margins(scores: np.ndarray, rows: Rows, offsets: np.ndarray) -> np.ndarray:

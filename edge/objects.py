@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from typing import Iterable
 
 from edge.board import NEXT, Board
@@ -36,6 +37,9 @@ def build_folder(board: Board, release: str, manifest: Manifest, data: bytes, si
         _link(board.path("objects", entry.sha256), path)
     write_whole(os.path.join(partial, MANIFEST), data, mode=0o444)
     write_whole(os.path.join(partial, SIGNATURE), signature, mode=0o444)
+    for name in manifest.files:
+        if name.endswith(".py"):
+            _compile(os.path.join(partial, name))
     for folder, _, _ in os.walk(partial):
         sync_folder(folder)
     os.rename(partial, board.release(release))
@@ -68,3 +72,12 @@ def _link(source: str, path: str) -> None:
             raise
         with open(source, "rb") as file:
             write_pieces(path, read_pieces(file), 0o444)
+
+
+def _compile(path: str) -> None:
+    """Puts bytecode beside a module: what runs later writes nothing into a release, and would compile it each time."""
+    import py_compile  # not above: each start of a command imports this file, and only an install compiles
+
+    with suppress(py_compile.PyCompileError):  # the trial says what is wrong with it
+        with open(py_compile.compile(path, doraise=True), "rb") as made:
+            os.fsync(made.fileno())

@@ -8,7 +8,7 @@ import argparse
 import contextlib
 import os
 import time
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, ContextManager, Iterator, Mapping, Optional
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from edge.board import Board, current_name
 from edge.camera import is_lent
 from edge.capture import PATIENCE, Patience
 from edge.contract.results import FrameResult, Outcome, Prediction, SourceState, answer
-from edge.loop import run_loop
+from edge.loop import Answer, run_loop
 from edge.notify import ALIVE, READY, Notifier, status
 from edge.sources import Feed, Frame, Source, monotonic_ns
 from edge.unknown import FALSE_ALARMS
@@ -101,17 +101,23 @@ class Learnt:
         check_golden(self._release, self.backbone.engine, self.backbone.form)
 
 
+def _nobody(frame: Optional[Frame], answer: Answer) -> None:
+    """Watches when there is no page."""
+
+
 def serve(
     board: Board,
     options: argparse.Namespace,
     notifier: Notifier,
     watchdog_s: Optional[float],
     print_line: Callable[[str], None],
+    environment: Mapping[str, str],
 ) -> Outcome:
     """Classifies what options.source shows until another release is current or engines were measured or named anew.
 
-    The next start then runs those. watchdog_s: how long the supervisor waits for a sign of life. Raises GateError for
-    golden vectors that do not hold; a supervisor starts it again.
+    The next start then runs those. watchdog_s: how long the supervisor waits for a sign of life. With options.web there
+    is a page, whose password must be set. Raises GateError for golden vectors that do not hold, and what open_page()
+    does; a supervisor starts it again.
     """
     from edge.choice import open_network
     from edge.engine_record import record_stamp
@@ -122,9 +128,16 @@ def serve(
     name = os.path.basename(release.path)
     longest_s = min(LAST_RETRY_S, watchdog_s / 4) if watchdog_s else LAST_RETRY_S
     feed = find_feed(options.source)
-    with open_learned(board) as store:
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(open_learned(board))
         learnt = Learnt(release, open_network(board, release, say=print_line), store)
         learnt.check()
+        show, wait = _nobody, time.sleep
+        if options.web is not None:
+            page = stack.enter_context(_page(board, release.path, learnt, options, environment))
+            for line in page.lines:
+                print_line(line)
+            show, wait = page.show, page.lent
         watch(
             feed if feed.live else replayed(feed),
             learnt,
@@ -132,8 +145,21 @@ def serve(
             lambda: current_name(board) == name and record_stamp(board) == stamp,
             lambda: is_lent(board),
             longest_s,
+            show=show,
+            wait=wait,
         )
     return Outcome(("another release is current, or another engine was chosen",), {"left": name})
+
+
+def _page(
+    board: Board, release_path: str, learnt: Learnt, options: argparse.Namespace, environment: Mapping[str, str]
+) -> ContextManager[Any]:
+    """The page of edge/web/page.py. Nobody sits at a service: its password was set before."""
+    from edge.web.address import parse_address
+    from edge.web.page import Settings, open_page
+
+    settings = Settings(parse_address(options.web), options.tls, options.keep_pictures, person="")
+    return open_page(board, release_path, learnt, settings, lambda question: None, environment)
 
 
 def watch(
@@ -145,9 +171,13 @@ def watch(
     longest_retry_s: float,
     patience: Patience = PATIENCE,
     clock: Callable[[], float] = time.monotonic,
+    show: Callable[[Optional[Frame], Answer], object] = _nobody,
     wait: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Classifies while going(), and lets go of the camera while it is lent(). learnt: as Learnt. Raises GateError."""
+    """Classifies while going(), and lets go of the camera while it is lent(). learnt: as Learnt. Raises GateError.
+
+    show: told of each frame with its result, and of states; wait: passes the time while the camera is lent.
+    """
     while going():
         if lent():
             learnt.check()
@@ -157,7 +187,8 @@ def watch(
         check_at, tries = clock(), 0  # golden vectors are for tries that were made, and not for each of them
         patience = patience._replace(longest_retry_s=longest_retry_s)
         with contextlib.closing(run_loop([feed], learnt.classify, learnt.prepare, patience=patience)) as answers:
-            for _, result in answers:
+            for frame, result in answers:
+                show(frame, result)
                 if not isinstance(result, SourceState):
                     signs.seen(result)
                 elif result.state != "live" and result.tries != tries and clock() >= check_at:

@@ -5,13 +5,14 @@ import os
 import pwd
 import subprocess
 from contextlib import contextmanager, suppress
-from typing import Iterator, NamedTuple
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence
 
 from edge.board import Board
 from edge.camera import set_camera
 from edge.contract.errors import BoardError
 from edge.contract.files import write_whole
 from edge.unit import NAME, RECOVER, USER, Place, recover_unit, service_unit
+from edge.web.password import PASSWORD, known_password
 
 UNITS = "/etc/systemd/system"
 _BOOTED = "/run/systemd/system"  # sd_booted(3)
@@ -25,10 +26,17 @@ class ServiceReport(NamedTuple):
     status: str  # what it says of itself
 
 
-def install_service(board: Board, source: str, python: str) -> ServiceReport:
+def install_service(
+    board: Board,
+    source: str,
+    python: str,
+    page: Sequence[str] = (),
+    ask_password: Optional[Callable[[str], Optional[str]]] = None,
+) -> ServiceReport:
     """Makes `source` be classified from now on and from each start of the board; replaces the service that was there.
 
-    python: the interpreter, absolute. Returns when the service has had its first frame, or waits for its camera.
+    python: the interpreter, absolute; page: what `serve` is told of a page; ask_password: as for known_password(), for
+    a page that needs one. Returns when the service has had its first frame, or waits for its camera.
     Raises BoardError without systemd or root, for a Python in a home, and for a service that does not start, which is
     then not there; UsageError for a source that a unit cannot hold.
     """
@@ -40,12 +48,14 @@ def install_service(board: Board, source: str, python: str) -> ServiceReport:
             "use the system's python3, or run `edgewise supervise` as {}".format(_owner(board).pw_name),
         )
     place = _place(board, python)
-    texts = {RECOVER: recover_unit(place), NAME: service_unit(place, source)}
+    texts = {RECOVER: recover_unit(place), NAME: service_unit(place, source, page)}
     if not _has_user():
         _must(["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin",
                "--user-group", USER])  # fmt: skip
     _share_what_is_learnt(board)
     with _as_owner(board):
+        if ask_password is not None:
+            known_password(board.path("personal", PASSWORD), ask_password)
         set_camera(board, source)
     for name, text in texts.items():
         write_whole(os.path.join(UNITS, name), text.encode("utf-8"))
@@ -112,7 +122,7 @@ def _share_what_is_learnt(board: Board) -> None:
         with open(os.path.join(folder, "learned.sqlite"), "ab"):
             pass
         os.chmod(folder, 0o770)  # noqa: S103  the group is the owner's own
-        for name in os.listdir(folder):
+        for name in (name for name in os.listdir(folder) if name != PASSWORD):  # which only the owner changes
             with suppress(PermissionError):  # made by the service: it is shared already
                 os.chmod(os.path.join(folder, name), 0o660)
 

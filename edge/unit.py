@@ -3,7 +3,7 @@
 Written for systemd 237, which Ubuntu 18.04 (JetPack 4) has; systemd.exec(5) and systemd.service(5) of that version.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence
 
 from edge.contract.errors import UsageError
 
@@ -49,7 +49,7 @@ Type=notify
 NotifyAccess=main
 Environment={python}
 {packages}Environment=HOME=/var/cache/edgewise
-ExecStart={board}/edgewise serve {source}
+ExecStart={board}/edgewise serve {words}
 Restart=always
 RestartSec=2
 # The first load of a model takes a Nano tens of seconds
@@ -99,8 +99,11 @@ def recover_unit(place: Place) -> str:
     )
 
 
-def service_unit(place: Place, source: str) -> str:
-    """The service that classifies `source`. Raises UsageError for a text that a unit cannot hold."""
+def service_unit(place: Place, source: str, page: Sequence[str] = ()) -> str:
+    """The service that classifies `source`; page: what `serve` is told of a page.
+
+    Raises UsageError for a text that a unit cannot hold.
+    """
     packages = ""
     if place.packages:
         packages = "BindReadOnlyPaths={}\nEnvironment=PYTHONUSERBASE={}\n".format(
@@ -111,7 +114,7 @@ def service_unit(place: Place, source: str) -> str:
         python=_word("EDGEWISE_PYTHON=" + place.python),
         packages=packages,
         board=BOARD,
-        source=_argument(source),
+        words=" ".join(_argument(word) for word in (source, *page)),
         user=USER,
         group=place.group,
         root=_path(place.root),

@@ -118,7 +118,7 @@ def rollback(board: Board, options: argparse.Namespace) -> Outcome:
 
 def recover(board: Board, options: argparse.Namespace) -> Outcome:
     from edge.board import current_name
-    from edge.install import recover as put_right
+    from edge.recovery import recover as put_right
 
     changed = put_right(board)
     current = current_name(board)

@@ -3,7 +3,6 @@
 import glob
 import os
 import re
-import socket
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 from edge.address import escaped, hidden, host_and_port, is_address
@@ -109,6 +108,8 @@ def _stream_feed(text: str) -> Feed:
     name = hidden(text)
 
     def look() -> None:
+        import socket  # only streams need it, and it takes long to load
+
         try:
             socket.create_connection((host, port), timeout=_CONNECT_S).close()
         except (OSError, UnicodeError) as error:  # UnicodeError: a host's name that cannot be one

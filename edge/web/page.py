@@ -16,14 +16,12 @@ from edge.trial import golden_process
 from edge.web.address import Address, own_names
 from edge.web.desk import Desk
 from edge.web.guard import Guard
-from edge.web.password import load_password, make_hash, save_password
+from edge.web.password import PASSWORD, known_password
 from edge.web.releases import Releases
 from edge.web.routes import Site
 from edge.web.scene import LENT, LIVE, Scene
 from edge.web.teaching import Teaching
 from edge.web.thermometer import Thermometer
-
-PASSWORD = "page-password"  # noqa: S105  the file's name in personal/
 
 
 class Settings(NamedTuple):
@@ -78,7 +76,7 @@ def open_page(
 
     kept = None
     if not settings.address.is_loopback:
-        kept = _password(board.path("personal", PASSWORD), ask_password)
+        kept = known_password(board.path("personal", PASSWORD), ask_password)
     tls = _tls(settings.tls) if settings.tls else None
     scene, desk = Scene(), Desk()
     teaching = Teaching(learnt, settings.keep_pictures, settings.person)
@@ -104,23 +102,6 @@ def _lines(settings: Settings, server: Any) -> List[str]:
     if server.scheme == "http" and not settings.address.is_loopback:
         lines.append("without --tls, whoever listens on this network can read its password and pictures")
     return lines
-
-
-def _password(path: str, ask_password: Callable[[str], Optional[str]]) -> Any:
-    kept = load_password(path)
-    if kept is None:
-        password = ask_password("A new password for the page, which others in the network can reach: ")
-        if password is None:
-            raise UsageError(
-                "no password is set for the page, and others in the network could reach it",
-                "one",
-                "start `run --web` once in a terminal, which asks for it; or leave ADDRESS out, for this machine only",
-            )
-        kept = make_hash(password)
-        if ask_password("The same again: ") != password:
-            raise UsageError("two different passwords", "the same twice", "start again")
-        save_password(path, kept)
-    return kept
 
 
 def _tls(path: str) -> ssl.SSLContext:

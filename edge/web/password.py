@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Optional
 from edge.contract.errors import BoardError, UsageError
 from edge.contract.files import write_whole
 
+PASSWORD = "page-password"  # noqa: S105  the file's name in personal/
 FEWEST_CHARACTERS = 8
 _MODE = 0o640  # the service, whose user is another, is in the owner's group
 # scrypt's cost as OWASP's password storage sheet has it for 16 MB; a board takes some tenths of a second for it.
@@ -61,6 +62,27 @@ def load_password(path: str) -> Optional[Dict[str, Any]]:
         raise BoardError(
             "{} is no password file".format(path), "what `run --web` wrote", "remove it, and set a password anew"
         ) from None
+    return kept
+
+
+def known_password(path: str, ask: Callable[[str], Optional[str]]) -> Dict[str, Any]:
+    """What load_password gives; where there is none, what a person types twice is kept.
+
+    ask: gives what is typed after a question, or None where nobody is asked: then it raises UsageError.
+    """
+    kept = load_password(path)
+    if kept is None:
+        password = ask("A new password for the page, which others in the network can reach: ")
+        if password is None:
+            raise UsageError(
+                "no password is set for the page, and others in the network could reach it",
+                "one",
+                "start `run --web` once in a terminal, which asks for it; or leave ADDRESS out, for this machine only",
+            )
+        kept = make_hash(password)
+        if ask("The same again: ") != password:
+            raise UsageError("two different passwords", "the same twice", "start again")
+        save_password(path, kept)
     return kept
 
 

@@ -1,9 +1,11 @@
 """The board's releases for the page: what is installed, and the way back. Needs no network and no loop."""
 
+import os
 import threading
 from typing import Any, Callable, Dict
 
 from edge.board import Board
+from edge.contract.errors import BoardError
 from edge.install import rollback, status
 
 
@@ -33,6 +35,12 @@ class Releases:
 
     def go_back(self) -> Dict[str, Any]:
         """Makes the release before current again, which the loop then starts. Raises BoardError, GateError."""
+        if not os.access(self._board.root, os.W_OK):
+            raise BoardError(
+                "the service may not change the board's releases",
+                "the board's owner",
+                "run `edgewise rollback`; the page is there again after it",
+            )
         with self._changing:
             rollback(self._board, self._run_golden)
         return self.fields()

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from importlib.util import cache_from_source
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,8 @@ from release_maker import (
 import edge.install
 from edge.board import locked
 from edge.contract.errors import BoardError, EdgewiseError, FormatError, GateError, TrustError
-from edge.install import install, recover, rollback, rotate, status
+from edge.install import install, rollback, rotate, status
+from edge.recovery import recover
 
 
 def holds(folder):
@@ -266,6 +268,19 @@ def test_the_launcher_runs_the_current_releases_own_code_from_any_folder(board, 
             [command, "run", "a b"], cwd=str(elsewhere), env=dict(os.environ, EDGEWISE_PYTHON=sys.executable)
         )
         assert out.decode().strip() == "{} {}".format(main, ["--board", os.path.realpath(board.root), "run", "a b"])
+
+
+def test_a_release_has_bytecode_for_what_compiles_so_that_no_start_compiles_it(board, release):
+    install(board, release(), holds)
+    runtime = os.path.join(os.path.realpath(board.path("current")), "runtime", "edge")
+    compiled = ["__init__.py", os.path.join("contract", "__init__.py")]  # __main__.py of this release is no Python
+    assert [os.path.exists(cache_from_source(os.path.join(runtime, name))) for name in compiled] == [True, True]
+    said = subprocess.check_output(
+        [sys.executable, "-v", "-B", "-c", "import edge.contract"],
+        cwd=os.path.dirname(runtime),
+        stderr=subprocess.STDOUT,
+    ).decode("utf-8", "replace")
+    assert ["matches " + os.path.join(runtime, name) in said for name in compiled] == [True, True]
 
 
 @settings(max_examples=60, deadline=None)

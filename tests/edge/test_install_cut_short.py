@@ -199,7 +199,7 @@ def test_a_disk_that_really_fills_up_keeps_the_old_release(tmp_path, small_disk)
     one = write_release(tmp_path / "one.edge", 1, "one")
     two = write_release(tmp_path / "two.edge", 2, "two")
     outcomes = []
-    for inodes in range(34, 60):
+    for inodes in range(34, 72):
         board = new_board(os.path.join(small_disk("size=8m,nr_inodes={}".format(inodes)), "board"))
         try:
             install(board, one, holds)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -9,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from page_client import PageClient
 from service_board import camera_folder, environment, release, service_board, wait_for
 from tiny_board import on_board
 
@@ -19,6 +21,7 @@ from edge.install import install
 from edge.notify import ALIVE, READY, Notifier, status
 from edge.serve import Signs, replayed, watch
 from edge.sources import Feed, Frame, Source, find_feed, monotonic_ns
+from edge.web.password import PASSWORD, make_hash, save_password
 
 
 @pytest.fixture
@@ -175,10 +178,11 @@ def test_a_film_in_a_cameras_place_is_shown_again_and_again(tmp_path):
 class Served:
     """`serve` in a process of its own, as the launcher starts it."""
 
-    def __init__(self, board, source, address):
+    def __init__(self, board, source, address, *options):
         self.lines = []
         self.process = subprocess.Popen(
-            [board.path("edgewise"), "serve", source], env=environment(NOTIFY_SOCKET=address, WATCHDOG_USEC="2000000"),
+            [board.path("edgewise"), "serve", source] + list(options),
+            env=environment(NOTIFY_SOCKET=address, WATCHDOG_USEC="2000000"),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
         )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()
@@ -258,3 +262,44 @@ def test_a_changed_model_does_not_start(tmp_path, told):
     wait_for(lambda: running.process.poll() is not None)
     assert running.process.poll() == 1 and told[1]() == []
     running.stop()
+
+
+def test_with_a_page_what_is_taught_there_counts_and_signs_of_life_go_on(tmp_path, told):
+    pytest.importorskip("tornado", reason="the page needs Tornado")
+    board = service_board(str(tmp_path))
+    save_password(_personal(board), make_hash("correct horse"))
+    running = Served(board, camera_folder(str(tmp_path / "camera")), told[0], "--web", "0.0.0.0:0")
+    try:
+        wait_for(lambda: running.says("the page is at"))
+        client = PageClient(int(re.search(r":([0-9]+)/", "".join(running.lines)).group(1)))
+        assert client.enter("wrong horse") == 403 and client.enter("correct horse") == 201
+        wait_for(lambda: client.ask("GET", "/api/now")[2]["state"]["name"] == "live")
+        assert client.ask("POST", "/api/hold", {"label": "wall"})[0] == 201
+        assert client.ask("POST", "/api/lessons")[0] == 201
+        _, example = on_board(board.root, "learned", "show", "1")
+        assert example["label"] == "wall"
+        told[1]()
+        assert ["WATCHDOG=1"] in [[line for line in each if "WATCHDOG" in line] for each in told[1](timeout_s=10.0)]
+    finally:
+        running.stop()
+
+
+def test_a_page_for_the_network_without_a_password_does_not_start(tmp_path, told):
+    pytest.importorskip("tornado", reason="the page needs Tornado")
+    running = Served(
+        service_board(str(tmp_path)), camera_folder(str(tmp_path / "camera")), told[0], "--web", "192.0.2.7"
+    )
+    wait_for(lambda: running.process.poll() is not None)
+    assert running.process.poll() == 2 and running.says("no password") and told[1]() == []
+    running.stop()
+
+
+def test_a_supervisor_of_such_a_page_says_so_itself_and_starts_nothing(tmp_path):
+    board = service_board(str(tmp_path))
+    code, answer = on_board(board.root, "supervise", "test:", "--web", "192.0.2.7")
+    assert code == 2 and "no password" in answer["error"]["found"] and not os.path.exists(board.path("log"))
+
+
+def _personal(board):
+    os.makedirs(board.path("personal"), exist_ok=True)
+    return board.path("personal", PASSWORD)

@@ -1,14 +1,17 @@
 """The units are what systemd takes, and a real systemd holds the service to them."""
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 
 import numpy as np
 import pytest
+from page_client import PageClient
 from service_board import camera_folder, environment, release, service_board, wait_for
 from systemd_boot import SYSTEMD, Systemd
 from tiny_board import on_board
@@ -16,6 +19,7 @@ from tiny_board import on_board
 from edge.camera import lending
 from edge.contract.errors import UsageError
 from edge.unit import NAME, RECOVER, Place, recover_unit, service_unit
+from edge.web.password import PASSWORD, make_hash, save_password
 
 _SHORT = """
 mkdir /etc/systemd/system/edgewise.service.d
@@ -162,6 +166,34 @@ def test_the_service_is_its_own_user_writes_only_what_is_learnt_and_goes_over_to
     assert any("wall" in line for line in machine.run(machine.board.path("edgewise"), "logs").split("\n"))
     done = machine.edgewise("service", "--remove")
     assert done.returncode == 0 and machine.show("LoadState") == "not-found"
+
+
+@pytest.mark.slow
+def test_a_page_of_the_service_teaches_asks_for_its_password_and_changes_no_release(machine):
+    pytest.importorskip("tornado", reason="the page needs Tornado")
+    with contextlib.closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    page = ("--web", "0.0.0.0:{}".format(port))
+    done = machine.edgewise("service", machine.camera, *page)
+    assert done.returncode == 2 and "no password" in done.stderr and machine.show("LoadState") == "not-found"
+    password = machine.board.path("personal", PASSWORD)
+    save_password(password, make_hash("correct horse"))
+    machine.give_away(machine.board.path("personal"))
+    for _ in range(2):  # installed again, over what the service left
+        done = machine.edgewise("service", machine.camera, *page)
+        assert done.returncode == 0, done.stderr + machine.journal()
+    assert os.stat(password).st_mode & 0o777 == 0o640
+    client = PageClient(port)
+    assert client.enter("correct horse") == 201
+    assert client.ask("POST", "/api/hold", {"label": "wall"})[0] == 201
+    assert client.ask("POST", "/api/lessons")[0] == 201
+    assert "wall" in machine.as_owner("learned")
+    status, _, releases = client.ask("GET", "/api/releases")
+    assert status == 200 and releases["current"] == releases["running"]
+    status, _, error = client.ask("POST", "/api/rollback")
+    assert status >= 400 and "the service may not change" in json.dumps(error)
+    assert machine.show("ActiveState") == "active"
 
 
 @pytest.mark.slow

@@ -28,3 +28,8 @@ PLACE = Place("/home/nano/edgewise-board", "nano", "nano", "/usr/bin/python3", "
 def test_no_directive_is_younger_than_systemd_237(text):
     found = set(re.findall(r"^(\w+)=", text, re.M))
     assert {name for name in found if SINCE.get(name, OLDEST + 1) > OLDEST} == set()
+
+
+def test_what_serve_is_told_of_a_page_is_in_the_unit_word_by_word():
+    text = service_unit(PLACE, "0", ["--web", "0.0.0.0:8080", "--tls", "/etc/a b.pem"])
+    assert 'ExecStart=/run/edgewise/board/edgewise serve "0" "--web" "0.0.0.0:8080" "--tls" "/etc/a b.pem"\n' in text
