@@ -75,6 +75,7 @@ def _add_run(add):
         " which is asked for".format(_PAGE),
     )
     run.add_argument("--tls", metavar="PEM", help="with --web: a certificate and its key, in one file")
+    run.add_argument("--metrics", action="store_true", help="with --web: serve /metrics, for Prometheus")
     run.add_argument("--engine", metavar="NAME", help="for this run, instead of what `engines` chose")
 
 

@@ -8,7 +8,7 @@ import argparse
 import contextlib
 import os
 import time
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 import numpy as np
 
@@ -72,6 +72,7 @@ class Learnt:
         self._release = release
         self._false_alarms = false_alarms
         self._version: Optional[int] = None
+        self.examples: Dict[str, int] = {}  # how many of each label, when it was last read
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """As edge.classifier.Classifier.prepare."""
@@ -88,6 +89,7 @@ class Learnt:
         if version != self._version:
             self._classifier = Classifier(recall(self.backbone, self.store), self._false_alarms)
             self._version = version
+            self.examples = self.store.count_by_label()
         return self._classifier.classify_prepared(pixels)
 
     def read_again(self) -> None:

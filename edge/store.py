@@ -118,6 +118,10 @@ class Store:
         )
         return [ExampleRow(*row[:6], has_picture=bool(row[6]), used=bool(row[7])) for row in rows]
 
+    def count_by_label(self) -> Dict[str, int]:
+        """How many examples of each label there are, those that are set aside as well."""
+        return dict(self._connection.execute("SELECT label, count(*) FROM examples GROUP BY label"))
+
     def whole(self, example: int) -> WholeExample:
         """All that is kept of the example with this id, which must be there, but for what retrained networks see."""
         row = self._connection.execute(

@@ -26,8 +26,9 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     from edge.sources import find_feed
     from edge.tally import Tally
 
-    if options.tls:
-        raise UsageError("--tls without --web", "both", "leave it out")
+    for flag in ("tls", "metrics"):
+        if getattr(options, flag):
+            raise UsageError("--{} without --web".format(flag), "both", "leave it out")
     feeds = [find_feed(text) for text in options.source]
     _refuse_several(options)
     for feed in feeds:

@@ -16,14 +16,14 @@ from edge.trial import golden_process
 from edge.web.address import Address, own_names
 from edge.web.desk import Desk
 from edge.web.guard import Guard
-from edge.web.password import load_password, make_hash, save_password
+from edge.web.password import load_password, make_hash, save_password, scraper_token
 from edge.web.releases import Releases
 from edge.web.routes import Site
 from edge.web.scene import LENT, LIVE, Scene
 from edge.web.teaching import Teaching
 from edge.web.thermometer import Thermometer
 
-PASSWORD = "page-password"  # noqa: S105  the file's name in personal/
+PASSWORD, TOKEN = "page-password", "metrics-token"
 
 
 class Settings(NamedTuple):
@@ -33,19 +33,23 @@ class Settings(NamedTuple):
     tls: Optional[str]  # the path of a PEM file with certificate and key
     keep_pictures: bool
     person: str  # who teaches, or ""
+    metrics: bool = False  # whether numbers are counted for a monitoring system
 
 
 class Page:
     """Told by the loop what it sees, in its own thread."""
 
-    def __init__(self, scene: Scene, desk: Desk, teaching: Teaching, lines: List[str]) -> None:
+    def __init__(self, scene: Scene, desk: Desk, teaching: Teaching, lines: List[str], metrics: Any = None) -> None:
         self.lines = lines  # for the person who started it: where it is, and what to mind
         self._scene = scene
         self._desk = desk
         self._teaching = teaching
+        self._metrics = metrics
 
     def show(self, frame: Optional[Frame], answer: Answer) -> None:
         """A frame with its result, or a state without one; then what viewers have asked for is done."""
+        if self._metrics is not None:
+            self._metrics.see(answer)
         if not isinstance(answer, SourceState):
             self._scene.show(frame, answer)
             self._teaching.see(frame)
@@ -76,33 +80,44 @@ def open_page(
     """
     from edge.web.server import PageServer
 
-    kept = None
+    kept, token = None, ""
     if not settings.address.is_loopback:
         kept = _password(board.path("personal", PASSWORD), ask_password)
+        token = scraper_token(board.path("personal", TOKEN)) if settings.metrics else ""
+    metrics = _metrics(learnt) if settings.metrics else None
     tls = _tls(settings.tls) if settings.tls else None
     scene, desk = Scene(), Desk()
     teaching = Teaching(learnt, settings.keep_pictures, settings.person)
     running = os.path.basename(release_path)
     releases = Releases(board, running, golden_process(board.root, environment))
     site = Site(
-        Guard(kept, own_names() + (settings.address.host.lower(),)),
+        Guard(kept, own_names() + (settings.address.host.lower(),), scraper_token=token),
         scene,
         desk,
         teaching,
         releases,
         Thermometer(Place(board.root)),
+        metrics,
     )
     with PageServer(site, settings.address, tls) as server:
         try:
-            yield Page(scene, desk, teaching, _lines(settings, server))
+            yield Page(scene, desk, teaching, _lines(settings, server), metrics)
         finally:
             desk.close()
+
+
+def _metrics(learnt: Learnt) -> Any:
+    from edge.web.metrics import Metrics
+
+    return Metrics(lambda: learnt.examples)
 
 
 def _lines(settings: Settings, server: Any) -> List[str]:
     lines = ["the page is at {}".format(settings.address._replace(port=server.port).url(server.scheme))]
     if server.scheme == "http" and not settings.address.is_loopback:
         lines.append("without --tls, whoever listens on this network can read its password and pictures")
+    if settings.metrics and not settings.address.is_loopback:
+        lines.append("a scraper of /metrics logs in by the token in personal/{}".format(TOKEN))
     return lines
 
 

@@ -32,6 +32,7 @@ class Route(NamedTuple):
     path: str  # with {id} or {label} in it
     answer: Callable[..., Reply]  # of the request and what stood in the path
     is_open: bool = False  # to who has not logged in
+    for_scrapers: bool = False  # also with their token
 
 
 class Site:
@@ -45,14 +46,16 @@ class Site:
         teaching: Teaching,
         releases: Releases,
         thermometer: Callable[[], Optional[float]],
+        metrics: Any = None,
     ) -> None:
-        """thermometer: gives degrees C, or None where the board does not say."""
+        """thermometer: gives degrees C, or None where the board does not say; metrics: an edge.web.metrics.Metrics."""
         self.guard = guard
         self.scene = scene
         self.teaching = teaching
         self._desk = desk
         self._releases = releases
         self._thermometer = thermometer
+        self._metrics = metrics
         self.routes = self._table()
         self._patterns = [(re.compile(_pattern(route.path)), route) for route in self.routes]
 
@@ -61,7 +64,9 @@ class Site:
         try:
             self.guard.check_place(request)
             route, parts = self._find(request)
-            if not route.is_open:
+            if route.for_scrapers:
+                self.guard.check_scraper(request)
+            elif not route.is_open:
                 self.guard.check_session(request)
             return route.answer(request, *parts)
         except Refused as refused:
@@ -96,6 +101,7 @@ class Site:
             Route("DELETE", "/api/labels/{label}", self._forget_label),
             Route("GET", "/api/events", lambda request: json_reply({"events": self.scene.events.all()})),
             Route("GET", "/api/events/{id}/picture", self._event_picture),
+            Route("GET", "/metrics", self._metrics_text, for_scrapers=True),
             Route("GET", "/api/releases", lambda request: json_reply(self._releases.fields())),
             Route("POST", "/api/rollback", lambda request: json_reply(self._releases.go_back())),
         ]
@@ -128,6 +134,11 @@ class Site:
     def _log_out(self, request: Request) -> Reply:
         self.guard.log_out(request.session)
         return Reply(204, session="")
+
+    def _metrics_text(self, request: Request) -> Reply:
+        if self._metrics is None:
+            raise Refused(404, "no metrics are counted", "a run that counts", "start `run --web --metrics`")
+        return Reply(200, self._metrics.content_type, self._metrics.text())
 
     def _picture(self, request: Request) -> Reply:
         newest = self.scene.newest()

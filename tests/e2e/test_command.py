@@ -48,6 +48,7 @@ BOARD = {
         "--person",
         "--web",
         "--tls",
+        "--metrics",
         "--engine",
         "--min-score",
         "--smooth",

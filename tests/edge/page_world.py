@@ -27,7 +27,7 @@ class GlyphLearnt(Learnt):
 
     def __init__(self, store):
         self.store, self.backbone = store, make_glyph_backbone()
-        self._version, self._false_alarms = None, 0.05
+        self._version, self._false_alarms, self.examples = None, 0.05, {}
 
 
 class FixedReleases:
@@ -64,7 +64,7 @@ class Camera:
 
 
 @contextlib.contextmanager
-def page_world(folder, password=None, keep_pictures=False):
+def page_world(folder, password=None, keep_pictures=False, make_metrics=None, scraper_token=""):
     """(client, camera) of a served page whose loop turns in a thread of its own."""
     ready, stop, made = threading.Event(), threading.Event(), {}
 
@@ -72,8 +72,10 @@ def page_world(folder, password=None, keep_pictures=False):
         with open_store(str(folder) + "/learned.sqlite") as store:
             learnt, scene, desk = GlyphLearnt(store), Scene(), Desk(patience_s=5.0)
             teaching = Teaching(learnt, keep_pictures, "")
-            site = Site(Guard(password, own_names()), scene, desk, teaching, FixedReleases(), lambda: 41.5)
-            page = Page(scene, desk, teaching, [])
+            metrics = make_metrics(lambda: learnt.examples) if make_metrics else None
+            guard = Guard(password, own_names(), scraper_token=scraper_token)
+            site = Site(guard, scene, desk, teaching, FixedReleases(), lambda: 41.5, metrics)
+            page = Page(scene, desk, teaching, [], metrics)
             with PageServer(site, Address("127.0.0.1", 0), None) as server:
                 made.update(port=server.port, camera=Camera(page, learnt), site=site)
                 ready.set()
