@@ -1,58 +1,30 @@
-"""The one door to prometheus_client: what the loop does, as numbers for a monitoring system to collect."""
+"""The one door to prometheus_client: what the loop does, as numbers for a monitoring system to collect.
 
+The loop counts in plain numbers, and only a scrape makes prometheus_client's of them: its own counters and histograms
+take a lock for each, and cost a frame twice as much (scripts/metrics_cost.py).
+"""
+
+import bisect
+import itertools
 import time
-from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
 
 from edge.contract.errors import UsageError
-from edge.contract.results import SourceState
+from edge.contract.results import FrameResult, SourceState
 from edge.loop import Answer
 
 try:
     import prometheus_client
-    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 except ImportError:
     raise UsageError(
         "prometheus_client is not installed",
-        "prometheus_client 0.17 or later, which counts for --metrics",
+        "prometheus_client 0.17 or later, which answers for --metrics",
         "run `python3 -m pip install --user prometheus_client` on the board",
     ) from None
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_BOUNDS_MS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0)
 _LIVE = "live"
-
-
-class _Families(NamedTuple):
-    """What is counted for each source."""
-
-    frames: Any
-    dropped: Any
-    unknown: Any
-    unsure: Any
-    reused: Any
-    states: Any
-    live: Any
-    last_frame: Any
-    age: Any
-    stage: Any
-
-
-def _families(registry: Any) -> _Families:
-    def made(kind: Any, name: str, text: str, *labels: str, **more: Any) -> Any:
-        return kind("edgewise_" + name, text, ("source",) + labels, registry=registry, **more)
-
-    counter, gauge, histogram = prometheus_client.Counter, prometheus_client.Gauge, prometheus_client.Histogram
-    return _Families(
-        frames=made(counter, "frames", "Frames that were classified"),
-        dropped=made(counter, "frames_dropped", "Frames that a newer one replaced, or that were black"),
-        unknown=made(counter, "frames_unknown", "Classified frames that were unlike everything known"),
-        unsure=made(counter, "frames_unsure", "Classified frames whose score was below --min-score"),
-        reused=made(counter, "frames_reused", "Classified frames in which nothing had moved"),
-        states=made(counter, "source_states", "How often a source came into a state", "state"),
-        live=made(gauge, "source_live", "Whether a source delivers frames"),
-        last_frame=made(gauge, "last_frame_time_seconds", "When the newest frame was captured, since 1970"),
-        age=made(histogram, "frame_age_seconds", "From a frame's capture to its result", buckets=_SECONDS),
-        stage=made(histogram, "stage_seconds", "What the stages took", "stage", buckets=_SECONDS),
-    )
 
 
 class Metrics:
@@ -62,18 +34,18 @@ class Metrics:
 
     def __init__(self, examples: Callable[[], Mapping[str, int]], clock: Callable[[], float] = time.time) -> None:
         """examples: gives how many there are of each label."""
+        self._examples = examples
         self._clock = clock
+        self._sources: Dict[str, _Source] = {}
         self._registry = prometheus_client.CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self._registry)  # its process_start_time_seconds tells of restarts
-        self._registry.register(_Examples(examples))
-        self._families = _families(self._registry)
-        self._sources: Dict[str, _Source] = {}
+        self._registry.register(self)
 
     def see(self, answer: Answer) -> None:
         """A frame was classified, or a source came into a state."""
         source = self._sources.get(answer.source)
         if source is None:
-            source = self._sources[answer.source] = _Source(self._families, answer.source)
+            source = self._sources[answer.source] = _Source()
         if isinstance(answer, SourceState):
             source.say(answer.state)
         else:
@@ -83,56 +55,93 @@ class Metrics:
         """Everything, in the text form of Prometheus."""
         return prometheus_client.generate_latest(self._registry)
 
+    def collect(self) -> Iterator[Any]:
+        """What prometheus_client asks for when it makes the text."""
+        sources = sorted(self._sources.copy().items())
+        for name, text, value in _COUNTERS:
+            family = CounterMetricFamily("edgewise_" + name, text, labels=("source",))
+            for source, counts in sources:
+                family.add_metric((source,), value(counts))
+            yield family
+        states = CounterMetricFamily(
+            "edgewise_source_states", "How often a source came into a state", labels=("source", "state")
+        )
+        live = GaugeMetricFamily("edgewise_source_live", "Whether a source delivers frames", labels=("source",))
+        newest = GaugeMetricFamily(
+            "edgewise_last_frame_time_seconds", "When the newest frame was captured, since 1970", labels=("source",)
+        )
+        age = HistogramMetricFamily(
+            "edgewise_frame_age_seconds", "From a frame's capture to its result", labels=("source",)
+        )
+        stage = HistogramMetricFamily("edgewise_stage_seconds", "What the stages took", labels=("source", "stage"))
+        for source, counts in sources:
+            for state, count in sorted(counts.states.copy().items()):
+                states.add_metric((source, state), count)
+            live.add_metric((source,), counts.state == _LIVE)
+            newest.add_metric((source,), counts.newest_s)
+            age.add_metric((source,), *counts.age.read())
+            for name, histogram in (("read", counts.read), ("prepare", counts.prepare), ("infer", counts.infer)):
+                stage.add_metric((source, name), *histogram.read())
+        examples = GaugeMetricFamily("edgewise_examples", "Examples that were taught on this board", labels=("label",))
+        for label, count in sorted(self._examples().items()):
+            examples.add_metric((label,), count)
+        for family in (states, live, newest, age, stage, examples):
+            yield family
+
 
 class _Source:
-    """The numbers of one source, looked up once: each look-up by labels costs as much as the counting."""
+    """What was counted of one source."""
 
-    def __init__(self, families: _Families, name: str) -> None:
-        self._name = name
-        self._states = families.states
-        self._frames, self._dropped = families.frames.labels(name), families.dropped.labels(name)
-        self._unknown, self._unsure = families.unknown.labels(name), families.unsure.labels(name)
-        self._reused, self._live = families.reused.labels(name), families.live.labels(name)
-        self._last_frame, self._age = families.last_frame.labels(name), families.age.labels(name)
-        self._read, self._prepare, self._infer = (
-            families.stage.labels(name, stage) for stage in ("read", "prepare", "infer")
-        )
-        self._state = ""
-        self._sequence: Optional[int] = None
+    def __init__(self) -> None:
+        self.frames = self.dropped = self.unknown = self.unsure = self.reused = 0
+        self.state = ""
+        self.states: Dict[str, int] = {}
+        self.newest_s = 0.0
+        self.age, self.read, self.prepare, self.infer = (_Histogram() for _ in range(4))
+        self._next = 0  # the sequence number that follows
 
     def say(self, state: str) -> None:
-        if state != self._state:
-            self._state = state
-            self._states.labels(self._name, state).inc()
-            self._live.set(state == _LIVE)
+        if state != self.state:
+            self.state = state
+            self.states[state] = self.states.get(state, 0) + 1
 
-    def count(self, result: Any, now_s: float) -> None:
-        """result: a FrameResult."""
-        self._frames.inc()
-        if self._sequence is not None and result.sequence > self._sequence + 1:
-            self._dropped.inc(result.sequence - self._sequence - 1)
-        self._sequence = result.sequence
-        for counter, counts in ((self._unknown, result.unknown), (self._reused, result.reused)):
-            if counts:
-                counter.inc()
-        if not result.sure:
-            self._unsure.inc()
-        self._last_frame.set(now_s - result.age_ms / 1e3)
-        self._age.observe(result.age_ms / 1e3)
-        self._read.observe(result.read_ms / 1e3)
-        self._prepare.observe(result.prepare_ms / 1e3)
+    def count(self, result: FrameResult, now_s: float) -> None:
+        if self.frames and result.sequence > self._next:
+            self.dropped += result.sequence - self._next
+        self._next = result.sequence + 1
+        self.frames += 1
+        self.unknown += result.unknown
+        self.unsure += not result.sure
+        self.reused += result.reused
+        self.newest_s = now_s - result.age_ms / 1e3
+        self.age.add(result.age_ms)
+        self.read.add(result.read_ms)
+        self.prepare.add(result.prepare_ms)
         if not result.reused:  # else the network rested
-            self._infer.observe(result.infer_ms / 1e3)
+            self.infer.add(result.infer_ms)
 
 
-class _Examples:
-    """What was learnt, counted when it is asked for: a label may come and go."""
+_COUNTERS: Tuple[Tuple[str, str, Callable[[_Source], int]], ...] = (
+    ("frames", "Frames that were classified", lambda source: source.frames),
+    ("frames_dropped", "Frames that a newer one replaced, or that were black", lambda source: source.dropped),
+    ("frames_unknown", "Classified frames that were unlike everything known", lambda source: source.unknown),
+    ("frames_unsure", "Classified frames whose score was below --min-score", lambda source: source.unsure),
+    ("frames_reused", "Classified frames in which nothing had moved", lambda source: source.reused),
+)
 
-    def __init__(self, examples: Callable[[], Mapping[str, int]]) -> None:
-        self._examples = examples
 
-    def collect(self) -> Iterator[Any]:
-        family = GaugeMetricFamily("edgewise_examples", "Examples that were taught on this board", labels=("label",))
-        for label, count in sorted(self._examples().items()):
-            family.add_metric((label,), count)
-        yield family
+class _Histogram:
+    """Durations, added in milliseconds and read in seconds."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(_BOUNDS_MS) + 1)
+        self._sum_ms = 0.0
+
+    def add(self, duration_ms: float) -> None:
+        self._counts[bisect.bisect_left(_BOUNDS_MS, duration_ms)] += 1
+        self._sum_ms += duration_ms
+
+    def read(self) -> Tuple[List[Tuple[str, int]], float]:
+        """Each bound with the count of what is not above it, as Prometheus has them, and the sum in seconds."""
+        bounds = ["{:g}".format(bound / 1e3) for bound in _BOUNDS_MS] + ["+Inf"]
+        return list(zip(bounds, itertools.accumulate(self._counts))), self._sum_ms / 1e3
