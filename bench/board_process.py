@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.process import children, count, resident_mb, runs
 from bench.servers import free_port, mjpeg_server
 from edge.contract.errors import InputError
 
@@ -50,20 +51,6 @@ class Run:
             raise InputError(f"`edgewise run` ended with {self.process.wait()}", "labels", "run it by hand")
         said: dict[str, object] = json.loads(text)
         return said
-
-    def memory_mb(self) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        return int(found.group(1)) / 1e3 if found else float("nan")
-
-    def count(self, what: str) -> int:
-        """Its threads (`task`) or open files (`fd`)."""
-        return sum(1 for _ in Path(f"/proc/{self.process.pid}/{what}").iterdir())
-
-    def children(self) -> list[int]:
-        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii")
-        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(pid) for pid in (found + " " + " ".join(t.read_text("ascii") for t in threads)).split()]
 
     def __enter__(self) -> "Run":
         return self
@@ -107,7 +94,7 @@ def steady_memory_mb(root: Path, film: Path) -> float:
     with Run(root, str(film)) as run:
         for _ in range(_LABELS):
             run.line()
-        return run.memory_mb()
+        return resident_mb(run.process.pid)
 
 
 def endure(root: Path, frames: int, losses: int, rate: int, progress: Callable[[int, int], None]) -> Endured:
@@ -131,13 +118,13 @@ def endure(root: Path, frames: int, losses: int, rate: int, progress: Callable[[
                 classified += 1
                 seen = int(str(said["sequence"])) + 1
                 if before is None and lost >= max(1, losses // 10):
-                    before = run.memory_mb(), run.count("task"), run.count("fd")
+                    before = _held(run.process.pid)
             elif said["state"] == "lost" and state != "lost":
                 state = "lost"
                 lost += 1
                 progress(min(lost, losses), losses)
-        after = run.memory_mb(), run.count("task"), run.count("fd")
-        readers = run.children()
+        after = _held(run.process.pid)
+        readers = children(run.process.pid)
         run.process.terminate()
         run.process.wait()
     left = _still_running(readers)
@@ -145,19 +132,16 @@ def endure(root: Path, frames: int, losses: int, rate: int, progress: Callable[[
     return Endured(seen, classified, lost, back, growth, int(threads), int(files), left)
 
 
+def _held(pid: int) -> tuple[float, int, int]:
+    """Megabytes, threads and open files."""
+    return resident_mb(pid), count(pid, "task"), count(pid, "fd")
+
+
 def _still_running(processes: list[int]) -> int:
     """How many do not end by themselves."""
     give_up = time.monotonic() + _END_S
     while True:
-        running = [pid for pid in processes if _runs(pid)]
+        running = [pid for pid in processes if runs(pid)]
         if not running or time.monotonic() > give_up:
             return len(running)
         time.sleep(0.1)
-
-
-def _runs(pid: int) -> bool:
-    """False for one that has ended, also before its parent has asked how."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text("utf-8")
-    except OSError:
-        return False

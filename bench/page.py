@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any
 
+from bench.process import children, resident_mb
 from bench.rows import Row, at_most
 from edge.contract.errors import BoardError
 
@@ -100,8 +101,7 @@ class Running:
 
     def resident_mb(self) -> float:
         """Of the process itself and of those that it started."""
-        pids = [self._process.pid, *_children(self._process.pid)]
-        return sum(_resident_kb(pid) for pid in pids) / 1e3
+        return sum(resident_mb(pid) for pid in (self._process.pid, *children(self._process.pid)))
 
 
 @contextmanager
@@ -174,20 +174,3 @@ def _message_length(data: bytearray) -> int:
     elif length == 127:
         length, head = int.from_bytes(data[2:10], "big"), 10
     return head + length if len(data) >= head + length else 0
-
-
-def _children(pid: int) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(path.read_text().rsplit(")", 1)[1].split()[1])
-        except (OSError, IndexError):
-            continue
-        if parent == pid:
-            found.append(int(path.parent.name))
-    return found
-
-
-def _resident_kb(pid: int) -> int:
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(found.group(1)) if found else 0

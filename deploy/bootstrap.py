@@ -20,6 +20,7 @@ import edge.contract.packages
 from deploy import bare
 from deploy.board import Board, Look, Wire
 from edge.contract.errors import BoardError, InputError, UsageError
+from edge.contract.files import read_pieces
 from edge.contract.packages import FOLDER
 
 Progress = Callable[[int, int], None]  # bytes of wheels sent so far, of how many
@@ -37,7 +38,6 @@ _BRINGS = {
 }
 _VENDOR = {"onnxruntime-gpu": "onnxruntime", "opencv-python": "opencv-python-headless"}
 _OLD_TAGS = {"manylinux1_": "manylinux_2_5_", "manylinux2010_": "manylinux_2_12_", "manylinux2014_": "manylinux_2_17_"}
-_PIECE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -214,8 +214,7 @@ def _wire(path: Path) -> Wire:
 
 def _pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            yield piece
+        yield from read_pieces(file)
 
 
 def _program() -> bytes:

@@ -12,7 +12,7 @@ import edge.contract.errors
 from deploy.archive import archive_bytes
 from deploy.keys import key_id, load_private_key
 from edge.contract.errors import FormatError, GateError, InputError
-from edge.contract.files import write_whole
+from edge.contract.files import read_pieces, write_whole
 from edge.contract.labels import parse_labels
 from edge.contract.manifest import REQUIRED, SCHEMA, FileEntry, Manifest, manifest_bytes, release_id
 from edge.contract.spec import ModelSpec, parse_spec_text
@@ -21,7 +21,6 @@ RUNTIME = "runtime/edge/"
 REPORT = "report.json"
 FROM_INT8 = tuple(name for name in REQUIRED if not name.startswith(RUNTIME))
 DEEP = "deep"  # the folder of `edgewise quantize --deeper`
-_PIECE_BYTES = 1 << 20
 _RUNTIME_ENDINGS = (".py", ".json", ".html", ".css", ".js", ".svg")  # code, and the page that it serves
 
 
@@ -157,7 +156,6 @@ def _sha256(path: Path) -> str:
 def _pieces(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                yield piece
+            yield from read_pieces(file)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", "a readable file", "quantize the run again") from None

@@ -129,7 +129,7 @@ class Reading(threading.Thread):
                 self._read_live()
             except EdgewiseError as error:
                 self._say(LOST, str(error))
-                self._health = Health(self._patience.frozen_s)  # what comes back may begin with the same picture
+                self._health.forget()
             self._turns.pause(self._retry_s)
             self._retry_s = min(2 * self._retry_s, self._patience.longest_retry_s)
 

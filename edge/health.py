@@ -25,6 +25,10 @@ class Health:
             return FROZEN
         return BLACK if is_black(frame.image) else LIVE
 
+    def forget(self) -> None:
+        """The camera was lost: it may come back with the very picture that it left with, a test pattern does."""
+        self._first = None
+
 
 def is_black(image: np.ndarray) -> bool:
     """image: (H, W, 3) uint8. A sixteenth of its pixels tells."""

@@ -5,10 +5,11 @@ A file is hashed and made durable as soon as it is told of, while the next one i
 
 import hashlib
 import os
-from typing import Any, FrozenSet, Iterator, Set
+from typing import IO, Any, FrozenSet, Iterator, Set
 
-from edge.contract.archive import MANIFEST, PIECE_BYTES, SIGNATURE, SIGNATURE_BYTES, Verify
+from edge.contract.archive import MANIFEST, SIGNATURE, SIGNATURE_BYTES, Verify
 from edge.contract.errors import FormatError, InputError, TrustError
+from edge.contract.files import read_pieces
 from edge.contract.manifest import MAX_MANIFEST_BYTES, parse_manifest, release_id
 
 
@@ -52,7 +53,7 @@ class Incoming:
         if sha256 in self._whole:
             return
         with open(self._path(sha256), "rb") as file:
-            if os.fstat(file.fileno()).st_size != entry.size_bytes or _sha256(_pieces(file)) != sha256:
+            if os.fstat(file.fileno()).st_size != entry.size_bytes or _sha256(file) != sha256:
                 raise TrustError(
                     "the file {} has another content".format(sha256), "what the manifest says", "flash again"
                 )
@@ -65,7 +66,7 @@ class Incoming:
         sha256 = self.manifest.files[name].sha256
         self.check(sha256)
         with open(self._path(sha256), "rb") as file:
-            for piece in _pieces(file):
+            for piece in read_pieces(file):
                 yield piece
 
     def store(self, name: str, path: str) -> None:
@@ -91,12 +92,8 @@ def _small(path: str, most_bytes: int) -> bytes:
     return data
 
 
-def _sha256(pieces: Iterator[bytes]) -> str:
+def _sha256(file: IO[bytes]) -> str:
     digest = hashlib.sha256()
-    for piece in pieces:
+    for piece in read_pieces(file):
         digest.update(piece)
     return digest.hexdigest()
-
-
-def _pieces(file: Any) -> Iterator[bytes]:
-    return iter(lambda: file.read(PIECE_BYTES), b"")

@@ -4,11 +4,11 @@ import errno
 import hashlib
 import os
 import shutil
-from typing import Iterable, Iterator
+from typing import Iterable
 
 from edge.board import NEXT, Board
-from edge.contract.archive import MANIFEST, PIECE_BYTES, SIGNATURE
-from edge.contract.files import TEMPORARY, sync_folder, write_pieces, write_whole
+from edge.contract.archive import MANIFEST, SIGNATURE
+from edge.contract.files import TEMPORARY, read_pieces, sync_folder, write_pieces, write_whole
 from edge.contract.manifest import FileEntry, Manifest
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -20,8 +20,9 @@ def has_object(board: Board, entry: FileEntry) -> bool:
     if not os.path.isfile(path) or os.path.getsize(path) != entry.size_bytes:
         return False
     digest = hashlib.sha256()
-    for piece in _pieces(path):
-        digest.update(piece)
+    with open(path, "rb") as file:
+        for piece in read_pieces(file):
+            digest.update(piece)
     return digest.hexdigest() == entry.sha256
 
 
@@ -65,12 +66,5 @@ def _link(source: str, path: str) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        write_pieces(path, _pieces(source), 0o444)
-
-
-def _pieces(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        piece = file.read(PIECE_BYTES)
-        while piece:
-            yield piece
-            piece = file.read(PIECE_BYTES)
+        with open(source, "rb") as file:
+            write_pieces(path, read_pieces(file), 0o444)

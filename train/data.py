@@ -60,10 +60,21 @@ def load_data(
     Raises InputError.
     """
     with open_data(source, downloads) as raw:
-        if channels is None:
-            channels = 1 if _is_grey(raw.parts["train"]) else 3
-        spec = ModelSpec("", *size, channels, 1, len(raw.labels))
-        parts, unreadable = _prepare_parts(raw, spec, progress)
+        return prepare_data(raw, seed, size, channels, progress)
+
+
+def prepare_data(
+    raw: RawData,
+    seed: int,
+    size: tuple[int, int] = (32, 32),
+    channels: int | None = None,
+    progress: Progress | None = None,
+) -> DataSet:
+    """As load_data, of pictures that are open."""
+    if channels is None:
+        channels = 1 if _is_grey(raw.parts["train"]) else 3
+    spec = ModelSpec("", *size, channels, 1, len(raw.labels))
+    parts, unreadable = _prepare_parts(raw, spec, progress)
     missing = tuple(name for name in ("val", "test") if name not in parts)
     train = parts["train"]
     cut = cut_parts(train.targets, raw.labels, missing, seed, raw.source)

@@ -9,7 +9,7 @@ import typer
 
 from edge.contract.results import Outcome
 from train.choose import Choice, choose_recipe
-from train.data import load_data, open_data
+from train.data import open_data, prepare_data
 from train.import_run import import_run
 from train.loop import train as run_training
 from train.recipe import load_recipe, override
@@ -41,15 +41,16 @@ def train(
 
     Examples: edgewise train digits --out runs/digits; edgewise train photos/ --out runs/photos --epochs 30
     """
-    chosen = Choice(recipe, "") if recipe else _chosen(data, network)
-    named = load_recipe(chosen.recipe)
-    settings = override(named, network, size)
-    if seed is not None:
-        settings = replace(settings, seed=seed)
-    if epochs is not None:
-        settings = replace(settings, epochs=epochs, min_steps=0)
-    sides = (settings.height, settings.width)
-    pictures = load_data(data, settings.seed, sides, progress=lambda done, of: progress("pictures", done, of))
+    with open_data(data) as raw:
+        chosen = Choice(recipe, "") if recipe else choose_recipe(raw, network)
+        named = load_recipe(chosen.recipe)
+        settings = override(named, network, size)
+        if seed is not None:
+            settings = replace(settings, seed=seed)
+        if epochs is not None:
+            settings = replace(settings, epochs=epochs, min_steps=0)
+        sides = (settings.height, settings.width)
+        pictures = prepare_data(raw, settings.seed, sides, progress=lambda done, of: progress("pictures", done, of))
     report = run_training(
         pictures, settings, out, resume, device, progress=lambda step, steps: progress("steps", step, steps)
     )
@@ -69,11 +70,6 @@ def train(
         lines.append(f"skipped {len(report.skipped)} unreadable files: {first}")
     fields = {"folder": str(out), "recipe": chosen.recipe, "labels": list(pictures.labels), **asdict(report)}
     return Outcome(tuple(lines), fields)
-
-
-def _chosen(data: str, network: str | None) -> Choice:
-    with open_data(data) as raw:
-        return choose_recipe(raw, network)
 
 
 def import_weights(

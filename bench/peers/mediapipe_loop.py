@@ -8,7 +8,7 @@ import time
 
 import cv2
 import mediapipe as mp
-from loop_time import report
+from loop_time import first_frame, report
 
 
 def main(film: str, model: str = "efficientnet_lite0.tflite") -> None:
@@ -16,22 +16,13 @@ def main(film: str, model: str = "efficientnet_lite0.tflite") -> None:
         base_options=mp.tasks.BaseOptions(model_asset_path=model), running_mode=mp.tasks.vision.RunningMode.VIDEO
     )
     with mp.tasks.vision.ImageClassifier.create_from_options(options) as classifier:
-        first = cv2.VideoCapture(film).read()[1]
+        first = first_frame(film)
 
         def classify(image: "cv2.typing.MatLike") -> None:
             picture = mp.Image(mp.ImageFormat.SRGB, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
             classifier.classify_for_video(picture, time.monotonic_ns() // 1000)
 
-        def loop() -> int:
-            capture, count = cv2.VideoCapture(film), 0
-            while True:
-                there, image = capture.read()
-                if not there:
-                    return count
-                classify(image)
-                count += 1
-
-        report("Lite0 in TFLite", 30, lambda: classify(first), loop)
+        report("Lite0 in TFLite", film, 30, lambda: classify(first), classify)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 
 import cv2
 import numpy as np
-from loop_time import report
+from loop_time import first_frame, report
 
 
 def main(film: str, model: str) -> None:
@@ -18,18 +18,9 @@ def main(film: str, model: str) -> None:
     def blob_of(image: np.ndarray) -> np.ndarray:
         return cv2.dnn.blobFromImage(image, 1.0, (224, 224), (128, 128, 128))
 
-    def loop() -> int:
-        capture, count = cv2.VideoCapture(film), 0
-        while True:
-            there, image = capture.read()
-            if not there:
-                return count
-            infer(blob_of(image))
-            count += 1
-
-    blob = blob_of(cv2.VideoCapture(film).read()[1])
+    blob = blob_of(first_frame(film))
     infer(blob)
-    report("Lite0 FP32 in cv2.dnn", 20, lambda: infer(blob), loop)
+    report("Lite0 FP32 in cv2.dnn", film, 20, lambda: infer(blob), lambda image: infer(blob_of(image)))
 
 
 if __name__ == "__main__":

@@ -19,24 +19,18 @@ def main(film: str) -> None:
     torch.set_num_threads(1)
     model = MobileNetV2ForImageClassification(MobileNetV2Config(num_labels=5)).eval()
     processor = MobileNetV2ImageProcessor(size={"shortest_edge": 256}, crop_size={"height": 224, "width": 224})
-    classify = pipeline("image-classification", model=model, image_processor=processor, device="cpu")
+    ask = pipeline("image-classification", model=model, image_processor=processor, device="cpu")
     pixels = torch.zeros(1, 3, 224, 224)
 
     def raw() -> None:
         with torch.inference_mode():
             model(pixels)
 
-    def loop() -> int:
-        capture, count = cv2.VideoCapture(film), 0
-        while True:
-            there, image = capture.read()
-            if not there:
-                return count
-            classify(Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)))
-            count += 1
+    def classify(image: "cv2.typing.MatLike") -> None:
+        ask(Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)))
 
     raw()
-    report("MobileNetV2 FP32 in torch", 30, raw, loop)
+    report("MobileNetV2 FP32 in torch", film, 30, raw, classify)
 
 
 if __name__ == "__main__":

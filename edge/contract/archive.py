@@ -12,13 +12,12 @@ import zlib
 from typing import IO, Any, Callable, Dict, FrozenSet, Iterator, NamedTuple, Tuple
 
 from edge.contract.errors import FormatError, InputError, TrustError
-from edge.contract.files import write_pieces
+from edge.contract.files import PIECE_BYTES, write_pieces
 from edge.contract.manifest import MAX_FILES, MAX_MANIFEST_BYTES, parse_manifest, release_id
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 SIGNATURE_BYTES = 64
-PIECE_BYTES = 1 << 16
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")

@@ -2,9 +2,15 @@
 
 import os
 import tempfile
-from typing import Iterable
+from typing import IO, Iterable, Iterator
 
+PIECE_BYTES = 1 << 16
 TEMPORARY = ".writing-"  # what a file is called until it is whole; a power cut may leave one
+
+
+def read_pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """The rest of an open file, bit by bit: a board has no room for all of it."""
+    return iter(lambda: file.read(PIECE_BYTES), b"")
 
 
 def write_whole(path: str, data: bytes, mode: int = 0o644) -> None:
@@ -13,12 +19,12 @@ def write_whole(path: str, data: bytes, mode: int = 0o644) -> None:
     sync_folder(os.path.dirname(os.path.abspath(path)))
 
 
-def write_pieces(path: str, pieces: Iterable[bytes], mode: int) -> None:
+def write_pieces(path: str, data: Iterable[bytes], mode: int) -> None:
     """As write_whole, but without the folder's fsync, which is the caller's, and for more than fits into memory."""
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(path)), prefix=TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
-            for piece in pieces:
+            for piece in data:
                 file.write(piece)
             file.flush()
             os.fchmod(file.fileno(), mode)

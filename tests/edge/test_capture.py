@@ -145,6 +145,14 @@ def test_a_frozen_camera_gets_no_frame_through_and_is_opened_again():
     assert set(seen) == {"live", "frozen"}
 
 
+def test_a_camera_that_was_lost_may_come_back_with_the_picture_that_it_left_with():
+    later = (frame(number, 9.0 + number) for number in itertools.count())
+    feed = feed_of([frame(0, 0.0, 70)], itertools.chain([frame(0, 9.0, 70)], later), live=True)
+    with capturing([feed], lambda image: image, SOON, []) as turns:
+        items = [turns.take(1.0).item for _ in range(5)]
+    assert states(items) == ["live", "lost", "live"]
+
+
 def test_a_black_picture_is_a_state_and_no_frame():
     dark = [frame(number, number, 3) for number in range(5)]
     feed = feed_of(dark + [frame(5, 5)], live=True)

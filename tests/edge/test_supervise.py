@@ -94,9 +94,7 @@ def test_a_process_that_never_says_that_it_is_ready_is_killed(tmp_path):
 
 
 def test_other_users_cannot_feed_the_watchdog_and_nothing_is_left_of_it(tmp_path):
-    script = (
-        "import os; a = os.path.dirname(os.environ['NOTIFY_SOCKET']); print(a, oct(os.stat(a).st_mode), flush=True)"
-    )
+    script = "import os; at = os.path.dirname(os.environ['NOTIFY_SOCKET']); print(at, oct(os.stat(at).st_mode))"
     running = Supervised([sys.executable, "-c", script], str(tmp_path))
     wait_for(lambda: "0o" in running.said())
     running.stop()

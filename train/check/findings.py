@@ -4,22 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from edge.contract.spec import ModelSpec
-from edge.preprocess import prepare
+from train.check.features import Features
 from train.check.survey import Seen, Survey, survey
 from train.check.suspects import Suspect, suspects
 from train.check.twins import groups
-from train.network import build_network, to_input
-from train.pretrained import has_weights, load_pretrained
 from train.raw import RawData
 
 FEW = 10  # pictures of a class for training: below it nothing can be learnt safely
 UNEVEN = 10.0  # times as many pictures of one class as of another
-_NETWORK, _SIDE, _BATCH = "efficientnet-lite0", 224, 16
-_PLAIN_SIDE = 32  # of the pixels that stand for features where there are no ImageNet weights
 
 Progress = Callable[[str, int, int], None]
 
@@ -50,10 +44,10 @@ class Findings:
 
 def look_through(raw: RawData, progress: Progress) -> Findings:
     """Reads all pictures, finds copies and puts every picture through a network to find labels that do not fit."""
-    found = survey(raw, lambda done, of: progress("pictures", done, of))
+    features = Features()
+    found = survey(raw, features.see, lambda done, of: progress("pictures", done, of))
     targets = np.array([seen.target for seen in found.pictures], np.int64)
     groups_found = [tuple(found.pictures[i] for i in group) for group in groups(found.pictures)]
-    features, judged_by = _features(raw, found.pictures, lambda done, of: progress("labels", done, of))
     leaks = [group for group in groups_found if len({seen.part for seen in group}) > 1]
     contradictions = [group for group in groups_found if len({seen.target for seen in group}) > 1]
     return Findings(
@@ -64,33 +58,10 @@ def look_through(raw: RawData, progress: Progress) -> Findings:
         copies=tuple(group for group in groups_found if group not in leaks and group not in contradictions),
         leaks=tuple(leaks),
         contradictions=tuple(contradictions),
-        suspects=tuple(suspects(features, targets)),
-        judged_by=judged_by,
+        suspects=tuple(suspects(features.all(), targets)),
+        judged_by=features.made_by,
     )
 
 
 def _counts(pictures: tuple[Seen, ...], part: str, labels: int) -> NDArray[np.int64]:
     return np.bincount([seen.target for seen in pictures if seen.part == part], minlength=labels).astype(np.int64)
-
-
-@torch.no_grad()
-def _features(
-    raw: RawData, pictures: tuple[Seen, ...], progress: Callable[[int, int], None]
-) -> tuple[NDArray[np.float32], str]:
-    """(N, D) of every picture, and what made them: ImageNet's network, or the pixels where its weights are missing."""
-    has_network = has_weights(_NETWORK)
-    side = _SIDE if has_network else _PLAIN_SIDE
-    spec = ModelSpec("", side, side, 3, 1, len(raw.labels))
-    network = build_network(_NETWORK, 3, 1000, (side, side)) if has_network else None
-    if network is not None:
-        load_pretrained(network, _NETWORK)
-        network.eval()
-    parts = []
-    for start in range(0, len(pictures), _BATCH):
-        batch = pictures[start : start + _BATCH]
-        pixels = np.stack([prepare(raw.parts[seen.part].read(seen.index), spec) for seen in batch])
-        values = to_input(torch.from_numpy(pixels))
-        parts.append((network(values)[0] if network is not None else values.flatten(1)).numpy())
-        progress(start + len(batch), len(pictures))
-    judged_by = f"{_NETWORK} with ImageNet's weights" if has_network else "plain pixels"
-    return np.concatenate(parts) if parts else np.empty((0, 1), np.float32), judged_by

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.contract.errors import InputError
-from train.check.file_marks import turned_by_exif, why_broken
+from train.check.file_marks import FileMarks, read_marks
 from train.raw import RawData, RawPart
 
 THUMBNAIL = 16  # pixels a side
@@ -37,38 +37,41 @@ class Survey:
     turned: tuple[str, ...]  # names of those that only their EXIF tag sets upright
 
 
-def survey(raw: RawData, progress: Progress) -> Survey:
-    """Reads every picture."""
+def survey(raw: RawData, see: Callable[[NDArray[np.uint8]], None], progress: Progress) -> Survey:
+    """Reads every picture, and shows each that can be read to `see`, in the order of Survey.pictures."""
     pictures: list[Seen] = []
     broken: list[tuple[str, str]] = []
     turned: list[str] = []
     done, total = 0, sum(len(part.targets) for part in raw.parts.values())
     for name, part in raw.parts.items():
         for i, target in enumerate(part.targets):
-            content = part.file(i) if part.file else b""
-            why = why_broken(content) if part.file else ""
-            seen = None if why else _seen(part, name, i, int(target))
-            if seen is None:
-                broken.append((part.name(i), why or "OpenCV cannot read it"))
+            marks = read_marks(part.file(i)) if part.file else FileMarks("", False)
+            pixels = None if marks.broken else _pixels(part, i)
+            if pixels is None:
+                broken.append((part.name(i), marks.broken or "OpenCV cannot read it"))
             else:
-                pictures.append(seen)
-                if turned_by_exif(content):
-                    turned.append(seen.name)
+                pictures.append(_seen(pixels, part.name(i), name, int(target), i))
+                see(pixels)
+                if marks.turned:
+                    turned.append(part.name(i))
             done += 1
             progress(done, total)
     return Survey(tuple(pictures), tuple(broken), tuple(turned))
 
 
-def _seen(part: RawPart, name: str, index: int, target: int) -> Seen | None:
+def _pixels(part: RawPart, index: int) -> NDArray[np.uint8] | None:
     try:
-        pixels = part.read(index)
+        return part.read(index)
     except InputError:
         return None
+
+
+def _seen(pixels: NDArray[np.uint8], name: str, part: str, target: int, index: int) -> Seen:
     colour = pixels.ndim == 3 and pixels.shape[2] == 3
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if colour else pixels, np.uint8)
     digest = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).digest()[:16]
     small = np.asarray(cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), np.uint8)
-    return Seen(part.name(index), name, target, index, digest, perceptual_hash(grey), small)
+    return Seen(name, part, target, index, digest, perceptual_hash(grey), small)
 
 
 def perceptual_hash(grey: NDArray[np.uint8]) -> int:
