@@ -61,12 +61,13 @@ def _hide_passwords(arguments):
 
     kept = list(arguments)
     for place, word in enumerate(arguments):
-        if hidden(word) != word:
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if hidden(value) != value:
             out, into = os.pipe()
-            os.write(into, word.encode("utf-8") + b"\n")
+            os.write(into, value.encode("utf-8") + b"\n")
             os.close(into)
             os.set_inheritable(out, True)
-            kept[place] = _IN_A_PIPE + str(out)
+            kept[place] = flag + equals + _IN_A_PIPE + str(out)
     if kept != arguments:
         os.execv(sys.executable, [sys.executable, "-B", "-c", _AGAIN, _RUNTIME] + kept)
 

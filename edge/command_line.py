@@ -75,6 +75,19 @@ def _add_run(add):
         " which is asked for".format(_PAGE),
     )
     run.add_argument("--tls", metavar="PEM", help="with --web: a certificate and its key, in one file")
+    run.add_argument(
+        "--alert",
+        action="append",
+        metavar="RULE",
+        help="alert of LABEL[,score=SHARE][,for=SECONDS][,source=NAME]; LABEL may be `unknown`; @FILE: of each of its"
+        " lines; may be given again",
+    )
+    run.add_argument(
+        "--mqtt",
+        metavar="ADDRESS",
+        help="send alerts and events to the broker mqtt://[USER:PASSWORD@]HOST[:PORT][/PREFIX], mqtts:// for TLS, or to"
+        " the one that stands in @FILE",
+    )
     run.add_argument("--metrics", action="store_true", help="with --web: serve /metrics, for Prometheus")
     run.add_argument("--engine", metavar="NAME", help="for this run, instead of what `engines` chose")
 

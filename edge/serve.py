@@ -82,6 +82,10 @@ class Learnt:
 
     def classify(self, pixels: np.ndarray) -> Prediction:
         """pixels: what `prepare` gave."""
+        return self.read().classify_prepared(pixels)
+
+    def read(self) -> Any:
+        """The edge.classifier.Classifier for what has been learnt up to now."""
         from edge.classifier import Classifier
         from edge.recall import recall
 
@@ -90,7 +94,12 @@ class Learnt:
             self._classifier = Classifier(recall(self.backbone, self.store), self._false_alarms)
             self._version = version
             self.examples = self.store.count_by_label()
-        return self._classifier.classify_prepared(pixels)
+        return self._classifier
+
+    @property
+    def classifier(self) -> Any:
+        """The edge.classifier.Classifier that classified the last frame."""
+        return self._classifier
 
     def read_again(self) -> None:
         """A lesson was given through `store` itself, whose version tells of other processes only."""

@@ -5,6 +5,7 @@ import contextlib
 import os
 from typing import Callable, Mapping, Optional
 
+from edge.alerts.alerting import open_alerting
 from edge.board import Board, current_name
 from edge.camera import is_lent
 from edge.choice import open_network
@@ -44,7 +45,12 @@ def run_with_page(
     with open_learned(board) as store:
         network = open_network(board, release, options.engine, say.line, options.threads)
         learnt = Learnt(release, network, store, options.false_alarms)
-        with open_page(board, release.path, learnt, settings, ask_password, environment) as page:
+        learnt.read()  # its labels are those that a rule may have
+        with contextlib.ExitStack() as stack:
+            page = stack.enter_context(open_page(board, release.path, learnt, settings, ask_password, environment))
+            alerting = stack.enter_context(
+                open_alerting(options, lambda: learnt.classifier, store, [feed.name], say.alert, say.line)
+            )
             for line in page.lines:
                 say.line(line)
             try:
@@ -56,6 +62,7 @@ def run_with_page(
                         for frame, answer in answers:
                             tally.add(answer)
                             say(frame, answer)
+                            alerting.see(frame, answer)
                             page.show(frame, answer)
                             if is_lent(board) or current_name(board) != name:
                                 break

@@ -49,6 +49,8 @@ BOARD = {
         "--web",
         "--tls",
         "--metrics",
+        "--alert",
+        "--mqtt",
         "--engine",
         "--min-score",
         "--smooth",
