@@ -83,6 +83,13 @@ def _add_run(add):
         " lines; may be given again",
     )
     run.add_argument(
+        "--alert-pictures",
+        type=_amount,
+        default=0.0,
+        metavar="MB",
+        help="with --alert: keep a picture of each, the newest of them, so many megabytes together",
+    )
+    run.add_argument(
         "--mqtt",
         metavar="ADDRESS",
         help="send alerts and events to the broker mqtt://[USER:PASSWORD@]HOST[:PORT][/PREFIX], mqtts:// for TLS, or to"

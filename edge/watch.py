@@ -47,7 +47,7 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
         teacher, press, notice, current = _classifier(stack, board, options, network, tell)
         show, pressed = _sinks(stack, options)
         say = Speaker(print_line, options.json, several=len(feeds) > 1)
-        alert = _alerting(stack, board, options, current, [feed.name for feed in feeds], say)
+        alert, mark = _alerting(stack, board, options, current, [feed.name for feed in feeds], say)
         frames = stack.enter_context(
             contextlib.closing(run_loop(feeds, teacher.classify_prepared, teacher.prepare, manner, told=told))
         )
@@ -62,6 +62,7 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
                     for key in sorted(set(pressed())):  # held down, a key repeats
                         going = going and key != "q"
                         press(key, frame, result)
+                        tell(mark(key))
                     if options.profile:
                         trace.add(result)
                 if not going:
@@ -200,21 +201,24 @@ def _alerting(
     classifier: Callable[[], Any],
     sources: List[str],
     say: Speaker,
-) -> Callable[[Any, Any], None]:
-    """What is told of each frame for --alert and --mqtt. classifier: as _classifier() gives it."""
+) -> Tuple[Callable[[Any, Any], None], Callable[[str], Optional[str]]]:
+    """What is told of each frame for --alert and --mqtt, and what a key does. classifier: as _classifier() gives it."""
     if not options.alert and not options.mqtt:
-        return lambda frame, result: None
+        return lambda frame, result: None, lambda key: None
     from edge.alerts.alerting import open_alerting
 
     store = stack.enter_context(open_learned(board)) if options.alert else None
-    return stack.enter_context(open_alerting(options, classifier, store, sources, say.alert, say.line)).see
+    alerting = stack.enter_context(open_alerting(options, classifier, store, sources, say.alert, say.line))
+    if options.alert:
+        say.line(alerting.help)
+    return alerting.see, alerting.press
 
 
 def _sinks(
     stack: contextlib.ExitStack, options: argparse.Namespace
 ) -> Tuple[Callable[[Any, Any], bool], Callable[[], str]]:
     """What writes and shows a frame and its result, False when the window was closed; and the keys pressed since."""
-    if options.teach is None:
+    if options.teach is None and not options.alert:
         typed = _no_keys
     else:
         from edge.keys import TerminalKeys

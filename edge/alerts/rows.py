@@ -9,7 +9,9 @@ from edge.database import transaction
 from edge.rows import Key
 
 MOST_UNMARKED = 500
-BY_RULE, QUIET, ALIKE = "rule", "quiet", "alike"  # why there is an alert, or only a row of it: see edge/alerts/taste.py
+# Why there is a row: its rule held; it held, but the moment was like unwanted ones, so that nobody was told; it did not
+# hold, but the moment was like wanted ones; a person missed an alert
+BY_RULE, QUIET, ALIKE, MISSED = "rule", "quiet", "alike", "missed"
 
 
 class AlertRow(NamedTuple):
@@ -19,7 +21,7 @@ class AlertRow(NamedTuple):
     score: float
     source: str
     taken: str  # UTC, as 2026-11-22T05:41:00Z
-    how: str  # BY_RULE, QUIET or ALIKE
+    how: str  # BY_RULE, QUIET, ALIKE or MISSED
     wanted: Optional[bool] = None  # as a person marked it
     has_picture: bool = False
 
@@ -86,15 +88,27 @@ class AlertRows:
                 run("UPDATE alerts SET wanted = NULL, marked = NULL WHERE id = ?", row)
             return row[0] if row else None
 
-    def marked(self, rule: str, key: Key, features: int, most: int) -> Tuple[np.ndarray, np.ndarray]:
-        """Codes (N, features) int8 and whether they were wanted (N,) bool, of the rule's newest `most` marks."""
+    def marked(self, rule: str, key: Key, features: int, most: int) -> Tuple[np.ndarray, np.ndarray, bool]:
+        """Codes (N, features) int8 and whether they were wanted (N,) bool, of the rule's newest `most` marks.
+
+        And whether one of them is of an alert that was missed.
+        """
         rows = self._connection.execute(
-            "SELECT codes, wanted FROM alerts WHERE rule = ? AND backbone = ? AND look = ? AND wanted IS NOT NULL"
+            "SELECT codes, wanted, how FROM alerts WHERE rule = ? AND backbone = ? AND look = ? AND wanted IS NOT NULL"
             " AND length(codes) = ? ORDER BY marked DESC LIMIT ?",
             (rule, *key, features, most),
         ).fetchall()
-        codes = np.array([np.frombuffer(row[0], np.int8) for row in rows], np.int8).reshape(-1, features)
-        return codes, np.array([row[1] for row in rows], bool)
+        wanted = np.array([row[1] for row in rows], bool)
+        return _codes([row[0] for row in rows], features), wanted, any(row[1:] == (1, MISSED) for row in rows)
+
+    def unmarked(self, rule: str, key: Key, features: int, most: int) -> np.ndarray:
+        """Codes (N, features) int8 of the rule's newest `most` alerts that were told and that nobody marked."""
+        rows = self._connection.execute(
+            "SELECT codes FROM alerts WHERE rule = ? AND backbone = ? AND look = ? AND wanted IS NULL AND how != ?"
+            " AND length(codes) = ? ORDER BY id DESC LIMIT ?",
+            (rule, *key, QUIET, features, most),
+        )
+        return _codes([row[0] for row in rows], features)
 
     @staticmethod
     def _drop_pictures(run: object, most_bytes: int) -> None:
@@ -107,3 +121,7 @@ class AlertRows:
             if kept > most_bytes:
                 run("UPDATE alerts SET picture = NULL WHERE id <= ?", (alert,))
                 return
+
+
+def _codes(found: List[bytes], features: int) -> np.ndarray:
+    return np.frombuffer(b"".join(found), np.int8).reshape(-1, features)

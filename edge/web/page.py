@@ -71,10 +71,11 @@ def open_page(
     settings: Settings,
     ask_password: Callable[[str], Optional[str]],
     environment: Mapping[str, str],
+    alerting: Any = None,
 ) -> Iterator[Page]:
     """A page that is served until the end of the `with` block.
 
-    ask_password: gives what a person types after a question, or None where nobody is asked. Raises UsageError for an
+    ask_password: gives what a person types after a question, or None where nobody is asked; alerting: as for Site. Raises UsageError for an
     address that cannot be had or needs a password that nobody set, or without Tornado; BoardError for a bad password
     file.
     """
@@ -98,6 +99,7 @@ def open_page(
         releases,
         Thermometer(Place(board.root)),
         metrics,
+        alerting,
     )
     with PageServer(site, settings.address, tls) as server:
         try:

@@ -47,8 +47,11 @@ class Site:
         releases: Releases,
         thermometer: Callable[[], Optional[float]],
         metrics: Any = None,
+        alerting: Any = None,
     ) -> None:
-        """thermometer: gives degrees C, or None where the board does not say; metrics: an edge.web.metrics.Metrics."""
+        """thermometer: gives degrees C, or None where the board does not say; metrics: an edge.web.metrics.Metrics, and
+        alerting: an edge.alerts.alerting.Alerting, where there is one.
+        """
         self.guard = guard
         self.scene = scene
         self.teaching = teaching
@@ -56,6 +59,7 @@ class Site:
         self._releases = releases
         self._thermometer = thermometer
         self._metrics = metrics
+        self._alerting = alerting
         self.routes = self._table()
         self._patterns = [(re.compile(_pattern(route.path)), route) for route in self.routes]
 
@@ -77,9 +81,10 @@ class Site:
     def now(self, newest: Optional[Newest]) -> Dict[str, Any]:
         """What a viewer is told with every picture: of the frame, of what somebody collects, and how hot it is.
 
-        `changes` are numbers that become others when the lists of /api/learned and /api/events do.
+        `changes` are numbers that become others when the lists of /api/learned, /api/events and /api/alerts do.
         """
-        counts = {"learned": self.teaching.changes, "events": self.scene.events.count()}
+        alerts = self._alerting.changes if self._alerting else 0
+        counts = {"learned": self.teaching.changes, "events": self.scene.events.count(), "alerts": alerts}
         heat = self._thermometer()
         return dict(self.scene.now(newest), hold=self.teaching.hold_fields(), changes=counts, temperature_c=heat)
 
@@ -101,6 +106,11 @@ class Site:
             Route("DELETE", "/api/labels/{label}", self._forget_label),
             Route("GET", "/api/events", lambda request: json_reply({"events": self.scene.events.all()})),
             Route("GET", "/api/events/{id}/picture", self._event_picture),
+            Route("GET", "/api/alerts", lambda request: self._alerts(lambda alerting: None)),
+            Route("POST", "/api/alerts", lambda request: self._alerts(lambda alerting: alerting.miss(), 201)),
+            Route("GET", "/api/alerts/{id}/picture", self._alert_picture),
+            Route("POST", "/api/alerts/{id}/mark", self._mark),
+            Route("DELETE", "/api/marks/newest", lambda request: self._alerts(lambda alerting: alerting.take_back())),
             Route("GET", "/metrics", self._metrics_text, for_scrapers=True),
             Route("GET", "/api/releases", lambda request: json_reply(self._releases.fields())),
             Route("POST", "/api/rollback", lambda request: json_reply(self._releases.go_back())),
@@ -134,6 +144,25 @@ class Site:
     def _log_out(self, request: Request) -> Reply:
         self.guard.log_out(request.session)
         return Reply(204, session="")
+
+    def _alerts(self, change: Callable[[Any], Any], status: int = 200) -> Reply:
+        """The alerts, after `change` was made to what decides of them."""
+        if self._alerting is None:
+            raise Refused(404, "no alerts in this run", "a run that alerts", "start `run --web --alert RULE`")
+
+        def changed() -> Dict[str, Any]:
+            change(self._alerting)
+            return self._alerting.fields()
+
+        return json_reply(self._desk.ask(changed), status)
+
+    def _mark(self, request: Request, alert: str) -> Reply:
+        wanted = fields_of(request, wanted=bool)["wanted"]
+        return self._alerts(lambda alerting: alerting.mark(int(alert), wanted))
+
+    def _alert_picture(self, request: Request, alert: str) -> Reply:
+        alerting = self._alerting
+        return _jpeg(self._desk.ask(lambda: alerting.picture(int(alert))) if alerting else b"")
 
     def _metrics_text(self, request: Request) -> Reply:
         if self._metrics is None:

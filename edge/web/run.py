@@ -47,9 +47,11 @@ def run_with_page(
         learnt = Learnt(release, network, store, options.false_alarms)
         learnt.read()  # its labels are those that a rule may have
         with contextlib.ExitStack() as stack:
-            page = stack.enter_context(open_page(board, release.path, learnt, settings, ask_password, environment))
             alerting = stack.enter_context(
                 open_alerting(options, lambda: learnt.classifier, store, [feed.name], say.alert, say.line)
+            )
+            page = stack.enter_context(
+                open_page(board, release.path, learnt, settings, ask_password, environment, alerting)
             )
             for line in page.lines:
                 say.line(line)

@@ -50,6 +50,7 @@ BOARD = {
         "--tls",
         "--metrics",
         "--alert",
+        "--alert-pictures",
         "--mqtt",
         "--engine",
         "--min-score",

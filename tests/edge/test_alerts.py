@@ -7,12 +7,16 @@ import subprocess
 import numpy as np
 import pytest
 from glyph_world import KNOWN, draw
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tiny_board import command, stripes, tiny_board
 
 from edge.alerts.alarm import BEGINS, ENDS, Alarm
 from edge.alerts.alerting import Alerting, Outlets
+from edge.alerts.preference import learn_preference
 from edge.alerts.rows import MOST_UNMARKED, AlertRow
 from edge.alerts.rules import Rule, parse_rules
+from edge.base import encode
 from edge.classifier import Classifier
 from edge.contract.errors import UsageError
 from edge.contract.results import FrameResult, SourceState
@@ -102,20 +106,30 @@ def test_a_gap_before_it_begins_begins_anew_and_a_short_one_afterwards_is_a_flic
 class World:
     """Letters before an alerting whose outlets remember."""
 
-    def __init__(self, backbone, store, *rules):
+    def __init__(self, backbone, store, *rules, **more):
         self.classifier = Classifier(recall(backbone, store))
         self.told, self.lines, self.events = [], [], []
         outlets = Outlets(lambda fields, line: self.told.append(fields), self.events.append, self.lines.append, list)
         parsed = parse_rules(rules, KNOWN, ["camera"])
-        self.alerting = Alerting(parsed, lambda: self.classifier, store, outlets, clock=lambda: 0.0)
+        self.alerting = Alerting(parsed, lambda: self.classifier, store, outlets, clock=lambda: 0.0, **more)
         self._at_s = 0.0
 
-    def show(self, letter, seed=3, seconds=0.5):
+    def show(self, letter, seed=3, seconds=0.5, named=None):
         image = draw(letter, 1, seed)[0]
-        said = self.classifier.classify(image)._replace(label=letter, score=0.9, unknown=False)
+        said = self.classifier.classify(image)._replace(label=named or letter, score=0.9, unknown=False)
         result = FrameResult(0, int(self._at_s * 1e9), age_ms=1.0, source="camera", **said._asdict())
         self._at_s += seconds
         self.alerting.see(Frame(0, result.captured_ns, image, "camera"), result)
+
+    def alerts_of(self, letter, seed, named=None):
+        """What is told when a letter comes into view, before it goes again for long enough."""
+        before = len(self.told)
+        self.show(letter, seed, named=named)
+        told = self.told[before:]
+        self.show("C", 3)
+        self.show("C", 3, seconds=3.0)
+        self.show("C", 3)
+        return told
 
 
 def test_an_alert_is_told_when_it_begins_and_when_it_is_over_and_kept(backbone, store):
@@ -186,6 +200,108 @@ def test_what_is_forgotten_takes_its_alerts_along(store):
     _add(store)
     store.remove_everything()
     assert store.alerts().all() == []
+
+
+def test_an_alert_that_was_not_wanted_stops_those_like_it_and_taking_the_mark_back_starts_them(backbone, store):
+    world = World(backbone, store, "H,for=0")
+
+    def alert(letter, seed):
+        """Whether the rule, which holds for it, alerts of that letter."""
+        return bool(world.alerts_of(letter, seed, named="H"))
+
+    for seed, letter in enumerate("HHHHXXXX"):
+        assert alert(letter, seed)
+    for row in store.alerts().all()[1:]:
+        world.alerting.mark(row.id, row.id <= 4)
+    assert world.alerting.press("n").endswith(" was not wanted")  # the newest
+    stopped = [not alert("X", seed) for seed in range(10, 20)]  # random features of jittered letters: not all
+    kept = [alert("H", seed) for seed in range(10, 20)]
+    assert sum(stopped) >= 7 and sum(kept) >= 7
+    assert sum(row.how == "quiet" for row in store.alerts().all()) == sum(stopped) + 10 - sum(kept)
+    assert not any(each["how"] == "quiet" for each in world.told)
+    for _ in range(8):
+        assert "taken back" in world.alerting.press("b")
+    assert alert("X", 20)
+    assert world.alerting.press("b").startswith("no alert is marked")
+
+
+def test_a_kept_quiet_alert_that_is_marked_as_wanted_after_all_starts_them_again(backbone, store):
+    world = World(backbone, store, "H")
+    for seed in range(3):
+        for letter, wanted in (("H", True), ("X", False)):
+            world.show(letter, seed, named="H")
+            world.alerting.mark(store.alerts().all()[0].id, wanted)
+            for _ in range(6):
+                world.show("T", named="T")
+    world.show("X", 9, named="H")
+    assert store.alerts().all()[0].how == "quiet"
+    for row in store.alerts().all():
+        world.alerting.mark(row.id, True)
+    for _ in range(6):
+        world.show("T", named="T")
+    world.show("X", 10, named="H")
+    assert store.alerts().all()[0].how == "rule"
+
+
+def test_a_missed_alert_starts_those_like_it_and_no_others(backbone, store):
+    world = World(backbone, store, "H,score=0.95")
+    for seed in range(6):
+        world.show("L", seed)  # 0.9 is not enough
+        assert "was missed" in world.alerting.press("a")
+        world.show("T", seed)
+        assert "was missed" in world.alerting.press("a")
+        world.alerting.mark(store.alerts().all()[0].id, False)
+    world.alerts_of("A", 9)
+    assert [world.alerts_of("T", seed) for seed in range(10, 15)] == [[]] * 5
+    alike = [told for seed in range(10, 15) for told in world.alerts_of("L", seed)]
+    assert alike and {(told["how"], told["rule"]) for told in alike} == {("alike", "H,score=0.95")}
+
+
+def test_a_mark_counts_for_its_own_rule_only_and_one_side_alone_silences_nothing(backbone, store):
+    world = World(backbone, store, "A", "C")
+    world.show("A")
+    world.alerting.press("n")
+    for _ in range(6):
+        world.show("T")
+    world.show("A", 5)
+    for _ in range(6):
+        world.show("T")
+    world.show("C")
+    assert [each["rule"] for each in world.told if not each["over"]] == ["A", "A", "C"]
+
+
+def test_keys_without_an_alert_say_so_and_other_keys_and_runs_without_rules_nothing(backbone, store):
+    world = World(backbone, store, "A")
+    assert world.alerting.press("w") == "there was no alert in this run"
+    assert "nothing is in view" in world.alerting.press("a")
+    assert [world.alerting.press(key) for key in "1yuqWx "] == [None] * 7
+    assert World(backbone, store).alerting.press("w") is None
+
+
+def test_pictures_of_alerts_are_kept_only_if_asked_and_the_oldest_go(backbone, store):
+    world = World(backbone, store, "A")
+    world.show("A")
+    assert store.alerts().picture(1) is None
+    for _ in range(5):
+        alert = _add(store, picture=b"x" * 1000, most_bytes=2500)
+    kept = [row.id for row in store.alerts().all() if row.has_picture]
+    assert kept == [alert, alert - 1]
+    world = World(backbone, store, "C", most_picture_bytes=100000)
+    world.show("C")
+    assert store.alerts().picture(store.alerts().all()[0].id).startswith(b"\xff\xd8")
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 1000))
+def test_a_preference_tells_the_moments_that_it_learnt_from_apart(wanted, unwanted, seed):
+    random = np.random.RandomState(seed)
+    centres = np.abs(random.randn(2, 32)) + 3 * np.eye(32)[:2]
+    targets = np.repeat([True, False], [wanted, unwanted])
+    features = (centres[1 - targets.astype(int)] + 0.05 * random.randn(len(targets), 32)).astype(np.float32)
+    step = np.full(32, 0.01, np.float32)
+    learnt = learn_preference(encode(features, step), targets, np.zeros((0, 32), np.int8), step, starts=True)
+    found = [not learnt.is_unwanted(row[np.newaxis]) for row in features]
+    assert found == targets.tolist()
 
 
 def test_run_says_an_alert_in_a_line_and_as_json(tmp_path):
