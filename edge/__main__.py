@@ -21,7 +21,7 @@ _RUNTIME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _AGAIN = "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('edge', run_name='__main__')"
 _IN_A_PIPE = "@/dev/fd/"  # a source that can be read once
 _SOURCES = ("run", "collect", "serve", "frames", "soak")
-_LEARNING = ("run", "teach", "fit", "forget", "learned", "engines")
+_LEARNING = ("run", "teach", "fit", "forget", "learned", "alerts", "engines")
 _SERVICE = ("supervise", "service", "logs", "doctor")
 _ENGINES = ("timing", "soak")
 
@@ -81,6 +81,10 @@ def _call(board, options):
         from edge.watch import run
 
         return run(board, options, _print_now)
+    if options.verb == "alerts":
+        from edge.alerts.verb import alerts
+
+        return alerts(board, options)
     if options.verb == "collect":
         from edge.collect import collect
 

@@ -22,6 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_run(add)
     _add_collect(add)
     _add_learning(add, common)
+    _add_alerts(add)
     _add_engines(add)
     _add_installing(add)
     _add_service(add)
@@ -172,6 +173,14 @@ def _add_learned(parts, common):
         "file", help="the file that `learned export` wrote"
     )
     add("check", "Whether all of it is there and sound; prints the head's hash.", "learned check")
+
+
+def _add_alerts(add):
+    alerts = add("alerts", "List what was alerted of, and mark it.", epilog=_EXAMPLE.format("alerts --unwanted 12 14"))
+    alerts.add_argument("--wanted", type=int, nargs="+", default=[], metavar="ID", help="these were wanted")
+    alerts.add_argument("--unwanted", type=int, nargs="+", default=[], metavar="ID", help="these were not")
+    alerts.add_argument("--undo", action="store_true", help="take the newest mark back")
+    alerts.add_argument("--out", metavar="FOLDER", help="write the pictures that were kept there, each by its number")
 
 
 def _add_engines(add):

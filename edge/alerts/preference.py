@@ -15,23 +15,25 @@ from edge.ridge import known_alone, learn, leave_one_out
 MOST_MARKS, MOST_ORDINARY = 200, 50  # the newest, of one rule
 _PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 _CONSTANT = 1e-3  # the penalty of a row's constant
-_ALIKE = 0.5  # a moment that no rule asks for has to be as like the wanted ones as this
+_LOST = 0.1  # of wanted moments, so many may be taken for unwanted ones, as leave-one-out has it
+_CLEAR = 0.5  # half way from nowhere to the marks: a repeat of an unwanted moment, whatever leave-one-out says of few
 
 
 class Preference(NamedTuple):
-    """What scores a moment: above 0 it is more like the wanted ones than the others."""
+    """What scores a moment: about 1 for one like the wanted ones, about -1 for one like the unwanted."""
 
     step: np.ndarray  # (D,) float32: of the codes
     solution: np.ndarray  # (D + 1, 1)
+    least: float  # the score of a wanted moment: a lower one is unwanted
     starts: bool  # whether moments that no rule asks for are looked at, too
 
     def is_unwanted(self, features: np.ndarray) -> bool:
         """features: (1, D) float32, as the network gives them, of a moment that its rule alerts of."""
-        return self._score(features) <= 0
+        return self._score(features) < self.least
 
     def is_alike(self, features: np.ndarray) -> bool:
         """Whether a moment that its rule passes over is wanted all the same."""
-        return self.starts and self._score(features) > _ALIKE
+        return self.starts and self._score(features) > _CLEAR
 
     def _score(self, features: np.ndarray) -> float:
         return float(np.dot(evened_rows(encode(features, self.step), self.step), self.solution)[0, 0])
@@ -53,12 +55,13 @@ def learn_preference(
         return None
     rows, targets = evened_rows(codes, step), np.where(wanted, 1.0, -1.0)[:, np.newaxis]
     weights = 1.0 / counts[wanted.astype(int)]
-    solution, least = targets, np.inf
+    solution, least, scores = targets, np.inf, targets
     for penalty in _PENALTIES:
         penalties = np.append(np.full(rows.shape[1] - 1, penalty), _CONSTANT)
         fit = learn(known_alone(penalties, rows, targets), weights)
         left_out = leave_one_out(fit.scores, fit.kernel, targets, weights)
         error = float(np.dot(weights, (targets - left_out) ** 2)[0])
         if error < least:
-            solution, least = fit.solution, error
-    return Preference(step, solution, starts)
+            solution, least, scores = fit.solution, error, left_out
+    lowest = float(np.percentile(scores[wanted], 100 * _LOST))
+    return Preference(step, solution, min(0.0, max(-_CLEAR, lowest)), starts)

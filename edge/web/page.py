@@ -75,9 +75,9 @@ def open_page(
 ) -> Iterator[Page]:
     """A page that is served until the end of the `with` block.
 
-    ask_password: gives what a person types after a question, or None where nobody is asked; alerting: as for Site. Raises UsageError for an
-    address that cannot be had or needs a password that nobody set, or without Tornado; BoardError for a bad password
-    file.
+    ask_password: gives what a person types after a question, or None where nobody is asked; alerting: as for Site.
+    Raises UsageError for an address that cannot be had or needs a password that nobody set, or without Tornado;
+    BoardError for a bad password file.
     """
     from edge.web.server import PageServer
 

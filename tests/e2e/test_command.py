@@ -67,6 +67,7 @@ BOARD = {
     "teach": ["pictures", "--label", "--keep-pictures", "--person"],
     "fit": ["pictures", "--labelled"],
     "forget": ["--last", "--label", "--person", "--id", "--look", "--deeper", "--noticed", "--everything"],
+    "alerts": ["--wanted", "--unwanted", "--undo", "--out"],
     "learned": ["part"],
     "learned list": ["--person"],
     "learned show": ["id", "--out"],

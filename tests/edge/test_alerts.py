@@ -9,7 +9,7 @@ import pytest
 from glyph_world import KNOWN, draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_board import command, stripes, tiny_board
+from tiny_board import command, on_board, stripes, tiny_board
 
 from edge.alerts.alarm import BEGINS, ENDS, Alarm
 from edge.alerts.alerting import Alerting, Outlets
@@ -316,6 +316,13 @@ def test_run_says_an_alert_in_a_line_and_as_json(tmp_path):
     (alert,) = [each["alert"] for each in said if "alert" in each]
     assert alert["label"] == "cat" and alert["id"] == 1 and not alert["over"]
     assert "alert 2: cat" in _run(root, frames, "cat,score=0.5")[1]
+    code, listed = on_board(root, "alerts", "--unwanted", "1")
+    assert code == 0 and [(each["id"], each["wanted"]) for each in listed["alerts"]] == [(2, None), (1, False)]
+    assert [each["wanted"] for each in on_board(root, "alerts", "--undo")[1]["alerts"]] == [None] * 2
+    assert "alert 3: cat" in _run(root, frames, "cat,score=0.5", "--alert-pictures", "1")[1]
+    assert on_board(root, "alerts", "--out", str(tmp_path / "pictures"))[0] == 0
+    assert os.listdir(str(tmp_path / "pictures")) == ["3.jpg"]
+    assert on_board(root, "alerts", "--undo")[0] == 1 and on_board(root, "alerts", "--wanted", "9")[0] == 1
     code, _, line = _run(root, frames, "cow")
     assert code == 2 and "expected a label that is known: cat, dog or unknown" in line and line.count("\n") == 1
 
