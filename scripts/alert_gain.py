@@ -1,9 +1,9 @@
 """What marks of alerts bring: python scripts/alert_gain.py RUN PICTURES.zip [--groups A+B C+D ...]
 
-Each group of classes is one label to the board, made of RUN's features (a Lite0, best as it comes) and half of the train
-part; its rule alerts of the whole group, but the person wants one class of it. They mark some of the alerts that the
-other half gives; what is told and what is kept quiet is counted in the test part, with every class of every group as the
-wanted one in turn. What edge/alerts/preference.py goes by was chosen on animals_photo and omniglot: report on TrashNet.
+Each group of classes is one label to the board, made of RUN's features (a Lite0, best as it comes) and half of the
+train part; its rule alerts of the whole group, but the person wants one class of it. They mark some of the alerts that
+the other half gives; what is told is counted in the test part, with every class of every group as the wanted one in
+turn. What edge/alerts/preference.py goes by was chosen on animals_photo and omniglot: report on TrashNet.
 """
 
 import argparse

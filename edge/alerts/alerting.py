@@ -11,7 +11,7 @@ import numpy as np
 from edge.alerts.alarm import BEGINS, ENDS, Alarm
 from edge.alerts.preference import MOST_MARKS, MOST_ORDINARY, Preference, learn_preference
 from edge.alerts.rows import ALIKE, BY_RULE, MISSED, QUIET, AlertRow
-from edge.alerts.rules import Rule, parse_rules
+from edge.alerts.rules import UNKNOWN, Rule, parse_rules
 from edge.base import encode
 from edge.contract.errors import BoardError, EdgewiseError, InputError
 from edge.contract.results import FrameResult, SourceState, answer
@@ -169,7 +169,8 @@ class Alerting:
             self._outlets.alert(dict(_told(row), over=True, lasted_s=round(lasted_s, 3)), line)
 
     def _row(self, rule: Rule, result: FrameResult, how: str) -> AlertRow:
-        return AlertRow(0, rule.text, result.label, result.score, result.source, utc(self._clock()), how)
+        label = UNKNOWN if result.unknown else result.label
+        return AlertRow(0, rule.text, label, result.score, result.source, utc(self._clock()), how)
 
     def _keep(self, row: AlertRow, frame: Frame) -> AlertRow:
         """The row with its number; 0 where it cannot be kept, which must not keep an alert from being told."""
