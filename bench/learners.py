@@ -48,7 +48,10 @@ def nearest_mean(task: Task) -> Fit:
 
 
 def deep_slda(task: Task) -> Fit:
-    """Streaming linear discriminant analysis (Hayes and Kanan 2020): running means, one running covariance."""
+    """Streaming linear discriminant analysis (Hayes and Kanan 2020): running means, one running covariance.
+
+    It starts as their own code does, from the known classes' means and the OAS estimate of the covariance about them.
+    """
     moments = {id(part): _moments(part, task.known) for part in (task.train, task.sample)}
 
     def fit(examples: Part, known: Part) -> Score:
@@ -150,10 +153,12 @@ def _means(x: NDArray[np.floating], targets: NDArray[np.int64], classes: int) ->
 
 
 def _moments(part: Part, classes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Class means and the covariance about them."""
+    """Class means and the covariance about them, shrunk as far as its few rows ask for (OAS, Chen et al. 2010)."""
+    from sklearn.covariance import oas
+
     means = _means(part.x, part.targets, classes)
-    off = part.x - means[part.targets]
-    return means, np.dot(off.T, off) / len(off)
+    covariance, _ = oas(part.x - means[part.targets], assume_centered=True)
+    return means, np.asarray(covariance, np.float64)
 
 
 def _exemplar_means(part: Part, classes: int) -> NDArray[np.float64]:

@@ -71,6 +71,25 @@ def known_alone(penalties: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> 
     return Known(np.zeros((rows.shape[1], wanted.shape[1])), rows, wanted, spread, np.dot(rows, spread))
 
 
+def known_apart(inverse: np.ndarray, mean: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> Known:
+    """As known() of no solution, but each feature by itself: of the inverse the diagonal alone, counted from a mean.
+
+    mean: (D + 1,) of what was known before, 1 for the constant. It is the inverse shrunk to its diagonal (as Friedman
+    1989, regularized discriminant analysis): how features vary together in what was known says little of a class of
+    which only a few rows are known.
+    """
+    variances = inverse.diagonal()[:-1].astype(np.float64)[:, np.newaxis]
+    features = variances * (rows - mean)[:, :-1].T
+    spread = np.concatenate([features, -np.dot(mean[:-1], features)[np.newaxis]])
+    return Known(np.zeros((len(inverse), wanted.shape[1])), rows, wanted, spread, np.dot(rows, spread))
+
+
+def blended(one: Known, other: Known, share: float) -> Known:
+    """`one` with its inverse replaced by (1 - share) of it and `share` of the other's. The rows are the same."""
+    spread = (1 - share) * one.spread + share * other.spread
+    return one._replace(spread=spread, kernel=(1 - share) * one.kernel + share * other.kernel)
+
+
 def learn(before: Known, weights: np.ndarray) -> Fit:
     """The fit in which the examples weigh `weights` (N,), above 0."""
     middle = np.linalg.inv(np.diag(1 / weights) + before.kernel)

@@ -3,7 +3,7 @@
 Nothing here depends on the order of the examples: they are sorted before anything is added up.
 """
 
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, Iterator, NamedTuple, Tuple
 
 import numpy as np
 
@@ -11,10 +11,11 @@ from edge.base import Base, base_head, evened_product, evened_rows
 from edge.enough import Enough, assess
 from edge.head import Head
 from edge.judge import Rows, best_offset, best_temperature, judge, mean_of_classes
-from edge.ridge import Fit, Known, known, learn, leave_one_out, leave_one_out_of_class
+from edge.ridge import Fit, Known, blended, known, known_apart, learn, leave_one_out, leave_one_out_of_class
 from edge.unknown import Unlikeness, make_unlikeness
 
 _OLD_WEIGHTS = (0.003, 0.01, 0.03, 0.06)  # of an example of a known class, whose own pictures weigh 1 together
+_APART = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)  # shares of the evidence of new classes that is weighed feature by feature
 _OFFSETS = np.linspace(-0.2, 1.0, 121)  # of new classes' scores, which few examples leave too low
 _SEEN = 0.0  # the least offset over features that were trained on the examples, which seem to need less than they do
 
@@ -25,6 +26,7 @@ class Verdict(NamedTuple):
     before: float  # of the release's own head
     after: float  # of this one
     old_weight: float  # of an example of a known class, 0 if there is none; a new class's weigh 1 together
+    apart: float  # share of the new classes' evidence that was weighed feature by feature
     offset: float  # of the new classes' scores
     enough: Enough
 
@@ -41,13 +43,16 @@ class _Lesson(NamedTuple):
     labels: Tuple[str, ...]
     own: int
     taught: Known  # the examples
+    apart: Known  # the same, feature by feature
     targets: np.ndarray  # (n,) of the examples
     rows: Rows  # of the `choose` sample, then of the examples
 
 
 class _Candidate(NamedTuple):
     old_weight: float
-    fit: Fit
+    apart: float
+    fit: Fit  # that of `apart` 0, which says how far rows are from what was learnt
+    solution: np.ndarray  # (D + 1, C)
     scores: np.ndarray  # (M + n, C), each of a row that is not in the solution
 
 
@@ -69,10 +74,10 @@ def solve(
         fit = learn(lesson.taught, np.empty(0))
         unlikeness = make_unlikeness(base, lesson.taught, fit, fit.solution)
         enough = assess(labels, labels, lesson.targets, lesson.targets)
-        return Solved(base_head(base, labels), unlikeness, Verdict(before, before, 0.0, 0.0, enough))
+        return Solved(base_head(base, labels), unlikeness, Verdict(before, before, 0.0, 0.0, 0.0, enough))
     chosen, offset = _choose(base, lesson, is_retrained)
     shift = np.where(np.arange(len(lesson.labels)) < lesson.own, 0.0, offset)
-    scores, solution = chosen.scores + shift, chosen.fit.solution.copy()
+    scores, solution = chosen.scores + shift, chosen.solution.copy()
     solution[-1] += shift
     temperature = best_temperature(scores, lesson.rows.targets)
     head = Head(solution[:-1].astype(np.float32), solution[-1].astype(np.float32), lesson.labels, temperature, True)
@@ -82,7 +87,7 @@ def solve(
     return Solved(
         head,
         make_unlikeness(base, lesson.taught, chosen.fit, solution),
-        Verdict(before, after, chosen.old_weight, offset, enough),
+        Verdict(before, after, chosen.old_weight, chosen.apart, offset, enough),
     )
 
 
@@ -94,10 +99,13 @@ def _lesson(base: Base, labels: Tuple[str, ...], examples: Dict[str, np.ndarray]
     rows = evened_rows(np.concatenate(codes), base.step)
     solution = np.zeros((len(base.solution), len(all_labels)))
     solution[:, : len(labels)] = base.solution
+    wanted = np.eye(len(all_labels))[targets]
+    mean = mean_of_classes(base.choose_codes, base.choose_targets) * base.step
     return _Lesson(
         all_labels,
         len(labels),
-        known(base.inverse, solution, rows, np.eye(len(all_labels))[targets]),
+        known(base.inverse, solution, rows, wanted),
+        known_apart(base.inverse, np.append(mean, 1.0), rows, wanted),
         targets,
         Rows(np.concatenate([base.choose_targets, targets]), len(base.choose_targets), len(labels)),
     )
@@ -109,24 +117,39 @@ def _choose(base: Base, lesson: _Lesson, is_retrained: bool) -> Tuple[_Candidate
     # Beside new classes, lighter corrections leave these their room; alone, the heaviest serve best
     old_weights = (0.0,) if is_new.all() else _OLD_WEIGHTS if is_new.any() else _OLD_WEIGHTS[-1:]
     offsets = _OFFSETS.clip(min=_SEEN if is_retrained else _OFFSETS[0]) if is_new.any() else np.zeros(1)
-    candidates = [_candidate(base, lesson, old_weight) for old_weight in old_weights]
+    shares = _APART if is_new.any() else _APART[:1]
+    candidates = [
+        candidate for old_weight in old_weights for candidate in _candidates(base, lesson, old_weight, shares)
+    ]
     judgements = [judge(candidate.scores, lesson.rows, offsets) for candidate in candidates]
     best, at = best_offset(judgements, int(np.bincount(lesson.targets).max()))
     return candidates[best], float(offsets[at])
 
 
-def _candidate(base: Base, lesson: _Lesson, old_weight: float) -> _Candidate:
+def _candidates(base: Base, lesson: _Lesson, old_weight: float, shares: Tuple[float, ...]) -> Iterator[_Candidate]:
+    """One for each share in which new classes are learnt feature by feature. Known classes always have them all."""
     counts = np.bincount(lesson.targets, minlength=len(lesson.labels))
-    is_new = lesson.targets >= lesson.own
-    weights = np.where(is_new, 1.0 / counts[lesson.targets], old_weight)
+    weights = np.where(lesson.targets >= lesson.own, 1.0 / counts[lesson.targets], old_weight)
     fit = learn(lesson.taught, weights)
-    wanted, left_out = lesson.taught.wanted, np.empty_like(fit.scores)
+    left_out = _left_out(lesson, fit, weights)
+    for share in shares:
+        solution, scores = fit.solution.copy(), left_out.copy()
+        if share > 0:
+            other = learn(blended(lesson.taught, lesson.apart, share), weights)
+            solution[:, lesson.own :] = other.solution[:, lesson.own :]
+            scores[:, lesson.own :] = _left_out(lesson, other, weights)[:, lesson.own :]
+        sampled = evened_product(base.choose_codes, base.step, solution)
+        yield _Candidate(old_weight, share, fit, solution, np.concatenate([sampled, scores]))
+
+
+def _left_out(lesson: _Lesson, fit: Fit, weights: np.ndarray) -> np.ndarray:
+    """(n, C) scores of the examples, each as if it had not been learnt."""
+    wanted, found = lesson.taught.wanted, np.empty_like(fit.scores)
     for column in np.unique(lesson.targets):
         its = lesson.targets == column
         scores, kernel = fit.scores[its], fit.kernel[np.ix_(its, its)]
         if column < lesson.own:
-            left_out[its] = leave_one_out(scores, kernel, wanted[its], weights[its])
+            found[its] = leave_one_out(scores, kernel, wanted[its], weights[its])
         else:
-            left_out[its] = leave_one_out_of_class(scores, kernel, wanted[its])
-    sampled = evened_product(base.choose_codes, base.step, fit.solution)
-    return _Candidate(old_weight, fit, np.concatenate([sampled, left_out]))
+            found[its] = leave_one_out_of_class(scores, kernel, wanted[its])
+    return found

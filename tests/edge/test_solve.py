@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edge.base import base_head, encode, evened_rows
 from edge.head import scores
 from edge.judge import Rows, best_temperature, judge
-from edge.ridge import known, learn, leave_one_out, leave_one_out_of_class
+from edge.ridge import blended, known, known_apart, learn, leave_one_out, leave_one_out_of_class
 from edge.solve import solve
 
 
@@ -99,6 +99,37 @@ def test_leave_one_out_of_a_new_class_equals_fitting_again_with_the_others_weigh
             np.append(weights, np.full(count - 1, 1.0 / max(1, count - 1))),
         )
         assert np.allclose(found[i], np.dot(new[i], expected), atol=1e-9)
+
+
+def _regressed(kernel, crossed, wanted, weights):
+    """Scores by Gaussian process regression: of rows whose covariances with the examples are `crossed` (M, n)."""
+    return np.dot(crossed, np.linalg.solve(np.diag(1 / weights) + kernel, wanted))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_blend_is_regression_with_the_blend_of_both_covariances_and_its_leave_one_out_is_exact(share):
+    rows, _, weights = _rows(30, 0)
+    new, new_wanted, _ = _rows(6, 1, column=2)
+    others, _, _ = _rows(4, 2)
+    inverse = _inverse(np.dot((rows * weights[:, np.newaxis]).T, rows), 0.1)
+    mean = rows.mean(axis=0)
+    one = known(inverse, np.zeros((5, 3)), new, new_wanted)
+    before = blended(one, known_apart(inverse, mean, new, new_wanted), share)
+
+    def covariance(left, right):
+        apart = np.dot((left - mean) * np.append(inverse.diagonal()[:-1], 0), (right - mean).T)
+        return (1 - share) * np.dot(left, np.dot(inverse, right.T)) + share * apart
+
+    ones = np.full(6, 1 / 6)
+    fit = learn(before, ones)
+    expected = _regressed(covariance(new, new), covariance(others, new), new_wanted, ones)
+    assert np.allclose(np.dot(others, fit.solution), expected, atol=1e-9)
+    found = leave_one_out_of_class(fit.scores, fit.kernel, new_wanted)
+    for i in range(6):
+        rest = np.arange(6) != i
+        left = new[rest], new_wanted[rest], np.full(5, 1 / 5)
+        expected = _regressed(covariance(left[0], left[0]), covariance(new[i : i + 1], left[0]), left[1], left[2])
+        assert np.allclose(found[i], expected[0], atol=1e-9)
 
 
 def test_an_offset_trades_known_classes_for_new_ones():
