@@ -7,7 +7,7 @@ turn. What edge/alerts/preference.py goes by was chosen on animals_photo and omn
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,11 @@ from sklearn.linear_model import LogisticRegression
 
 from bench.features import read_photos
 from edge.alerts.preference import Preference, learn_preference
-from edge.base import Base, Rows, encode, make_base
+from edge.base import Base, Rows, encode, evened_rows, make_base
 from edge.contract.spec import parse_spec_text
 from edge.engine import Engine, run_in_batches
 from edge.head import even
+from edge.ridge import known, learn
 
 MARKS = ((0, 1), (0, 2), (0, 5), (1, 1), (3, 3), (10, 10))  # wanted, unwanted
 ORDINARY = 10  # alerts that nobody marked
@@ -73,13 +74,13 @@ class World:
         targets = np.array([group_of[str(each)] for each in label])
         self.random = np.random.default_rng(draw)
         train = self.random.permutation(np.flatnonzero(part == "train"))
-        known, self.pool = np.split(train, [len(train) // 2])
+        taught, self.pool = np.split(train, [len(train) // 2])
         val, self.test = np.flatnonzero(part == "val"), np.flatnonzero(part == "test")
-        scale = x[known].std()
-        fitted = LogisticRegression(max_iter=300).fit(x[known] / scale, targets[known])
+        scale = x[taught].std()
+        fitted = LogisticRegression(max_iter=300).fit(x[taught] / scale, targets[taught])
         held = Rows(x[val], targets[val])
         weights = fitted.coef_.T / scale
-        self.base: Base = make_base(Rows(x[known], targets[known]), held, held, weights, fitted.intercept_, 0)
+        self.base: Base = make_base(Rows(x[taught], targets[taught]), held, held, weights, fitted.intercept_, 0)
         self.x, self.label, self.groups = x, label, groups
         self.said = fitted.predict_proba(x / scale)  # (N, groups)
 
@@ -119,6 +120,22 @@ def told(
         near = even(world.x[marked].copy())
         alike = lambda rows: is_wanted[marked][np.dot(even(world.x[rows].copy()), near.T).argmax(axis=1)]  # noqa: E731
         yield f"{name}: as the nearest mark", (alike(good).mean(), alike(bad).mean())
+        kept = beside_training(world, marked, is_wanted[marked])
+        yield f"{name}: beside what the network knows", (kept(good).mean(), kept(bad).mean())
+
+
+def beside_training(world: World, marked: Indices, wanted: NDArray[np.bool_]) -> Callable[[Indices], NDArray[np.bool_]]:
+    """What tells, had the marks been learnt as a lesson is: by the inverse that the release carries."""
+    base, targets = world.base, np.where(wanted, 1.0, -1.0)[:, np.newaxis]
+    rows = evened_rows(encode(world.x[marked], base.step), base.step)
+    weights = 1.0 / np.bincount(wanted.astype(int), minlength=2)[wanted.astype(int)]
+    before = known(base.inverse, np.zeros((rows.shape[1], 1)), rows, targets)
+    solution = learn(before, weights).solution
+
+    def told(those: Indices) -> NDArray[np.bool_]:
+        return np.dot(evened_rows(encode(world.x[those], base.step), base.step), solution)[:, 0] >= 0
+
+    return told
 
 
 def started(

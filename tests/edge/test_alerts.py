@@ -225,22 +225,15 @@ def test_an_alert_that_was_not_wanted_stops_those_like_it_and_taking_the_mark_ba
     assert world.alerting.press("b").startswith("no alert is marked")
 
 
-def test_a_kept_quiet_alert_that_is_marked_as_wanted_after_all_starts_them_again(backbone, store):
+def test_alerts_that_were_kept_quiet_and_are_marked_as_wanted_after_all_are_told_again(backbone, store):
     world = World(backbone, store, "H")
-    for seed in range(3):
-        for letter, wanted in (("H", True), ("X", False)):
-            world.show(letter, seed, named="H")
-            world.alerting.mark(store.alerts().all()[0].id, wanted)
-            for _ in range(6):
-                world.show("T", named="T")
-    world.show("X", 9, named="H")
-    assert store.alerts().all()[0].how == "quiet"
+    for seed, letter in enumerate("HHHHXXXX"):
+        world.alerts_of(letter, seed, named="H")
+        world.alerting.mark(store.alerts().all()[0].id, letter == "H")
+    assert not all(world.alerts_of("X", seed, named="H") for seed in range(10, 20))
     for row in store.alerts().all():
         world.alerting.mark(row.id, True)
-    for _ in range(6):
-        world.show("T", named="T")
-    world.show("X", 10, named="H")
-    assert store.alerts().all()[0].how == "rule"
+    assert all(world.alerts_of("X", seed, named="H") for seed in range(20, 25))
 
 
 def test_a_missed_alert_starts_those_like_it_and_no_others(backbone, store):
