@@ -6,6 +6,7 @@ import inspect
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 
 class Verb(NamedTuple):
-    target: str  # "room.module:function"; the function returns an Outcome and may take `progress` and `ask`
+    target: str  # "room.module:function"; the function returns an Outcome and may take `progress`, `ask` and `command`
     summary: str
 
 
 DESK = {
     "check": Verb("train.check.verb:check", "Look through pictures before training: broken, copied, mislabelled."),
     "train": Verb("train.verbs:train", "Train a network on a folder of pictures."),
+    "compare": Verb("train.compare.verb:compare", "Compare runs: what they read right, and where they differ."),
     "import": Verb("train.verbs:import_weights", "Make a run of weights trained elsewhere, without pictures."),
     "quantize": Verb("quantize.verbs:quantize", "Turn a trained run into INT8 and prove the match."),
     "verify": Verb("quantize.verify:verify", "Make every figure of a certificate again, from the files alone."),
@@ -63,7 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if wanted in BOARD:
             return on_board(arguments)
-        app = build_app(None if "_EDGEWISE_COMPLETE" in os.environ else wanted)
+        typed = shlex.join(["edgewise", *arguments])
+        app = build_app(None if "_EDGEWISE_COMPLETE" in os.environ else wanted, typed)
         app(arguments, prog_name="edgewise")
     except Exception as error:
         if "--debug" in arguments:
@@ -84,8 +87,11 @@ def on_board(arguments: list[str]) -> int:
     return launch(arguments)
 
 
-def build_app(wanted: str | None) -> "typer.Typer":
-    """The Typer application. Only the module of the `wanted` verb is imported; every verb's when it is None."""
+def build_app(wanted: str | None, typed: str = "") -> "typer.Typer":
+    """The Typer application. Only the module of the `wanted` verb is imported; every verb's when it is None.
+
+    typed: the whole command, for a verb that keeps it.
+    """
     import typer
 
     app = typer.Typer(
@@ -95,7 +101,7 @@ def build_app(wanted: str | None) -> "typer.Typer":
     )
     for name, verb in DESK.items():
         imported = wanted in (None, name)
-        function = command(load(verb.target)) if imported else _not_imported
+        function = command(load(verb.target), typed) if imported else _not_imported
         app.command(name, short_help=verb.summary)(function)
     for name, summary in BOARD.items():
         app.command(name, help=summary, rich_help_panel="On a board")(_not_imported)
@@ -108,18 +114,20 @@ def load(target: str) -> Callable[..., Outcome]:
     return loaded
 
 
-def command(function: Callable[..., Outcome]) -> Callable[..., None]:
+def command(function: Callable[..., Outcome], typed: str = "") -> Callable[..., None]:
     """`function` as a command: with --json and --debug, its progress drawn, its Outcome printed."""
     import typer
 
     signature = inspect.signature(function)
-    given = set(signature.parameters) & {"progress", "ask"}
+    given = set(signature.parameters) & {"progress", "ask", "command"}
 
     @functools.wraps(function)
     def run(*, json_wanted: bool, debug: bool, **arguments: Any) -> None:
         del debug  # main looks at it
         if "ask" in given:
             arguments["ask"] = ask
+        if "command" in given:
+            arguments["command"] = typed
         if "progress" in given:
             with progress_bars() as progress:
                 outcome = function(progress=progress, **arguments)

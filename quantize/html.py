@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.contract.spec import FORMS
-from quantize.charts import WIDTH, Bar, bar_chart
 from quantize.integers import Float32, IntegerConv, Integers
-from train.page import note, page, pictures, section, table, verdict
+from train.charts import HALF, Bar, bar_chart
+from train.confusion import confusion
+from train.page import figures, note, page, pictures, section, table, value, verdict
 
 PAGE = "report.html"
 _MOST_PICTURES = 24
-_MOST_CLASSES, _MOST_PAIRS = 30, 20
 _CODE_BINS = 32
-_HALF = WIDTH // 2  # of a chart that stands beside another
 _FORM_USES = {
     "fp32": "the trained network",
     "qat": "its integers, in float arithmetic",
@@ -53,7 +52,9 @@ def render_report(
         section("Scales and weights", _scales(report, integers)),
     ]
     if targets is not None:
-        sections.append(section("What is taken for what", _confusion(labels, targets, logits["u8"].argmax(1))))
+        sections.append(
+            section("What is taken for what", confusion(labels, targets, logits["u8"].argmax(1), "the CPU file says"))
+        )
     sections.append(section("Where FP32 and INT8 disagree", _disagreements(labels, targets, logits, pixels)))
     sections.append(section("How it was made", _made(report)))
     sections.append(section("Files", _files(report)))
@@ -131,48 +132,11 @@ def _scales(report: Mapping[str, Any], integers: Integers) -> str:
     parts = (
         (
             "Activation scales",
-            bar_chart(scales, f"Scales of {len(exponents)} tensors by power of two", "tensors", width=_HALF),
+            bar_chart(scales, f"Scales of {len(exponents)} tensors by power of two", "tensors", width=HALF),
         ),
-        ("Weight codes", bar_chart(weights, f"Codes of {codes.sum()} integer weights", "weights", width=_HALF)),
+        ("Weight codes", bar_chart(weights, f"Codes of {codes.sum()} integer weights", "weights", width=HALF)),
     )
-    figures = "".join(f"<figure>{chart}<figcaption>{name}</figcaption></figure>" for name, chart in parts)
-    return f'<div class="pair">{figures}</div>'
-
-
-def _confusion(labels: Sequence[str], targets: NDArray[np.int64], answers: NDArray[np.int64]) -> str:
-    counts = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(counts, (targets, answers), 1)
-    if len(labels) > _MOST_CLASSES:
-        return _confused_pairs(labels, counts)
-    heads = "".join(f'<th scope="col">{escape(label)}</th>' for label in labels)
-    rows = []
-    for i, label in enumerate(labels):
-        total = max(1, int(counts[i].sum()))
-        cells = "".join(_confusion_cell(int(n), int(n) / total, i == j) for j, n in enumerate(counts[i]))
-        rows.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
-    caption = "Rows: what it is. Columns: what the CPU file says. Test pictures."
-    head = f'<tr><th scope="col">is</th>{heads}</tr>'
-    body = f"<caption>{caption}</caption><thead>{head}</thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div class="wide"><table class="confusion">{body}</table></div>'
-
-
-def _confusion_cell(count: int, share: float, right: bool) -> str:
-    kind = ' class="right"' if right else ""
-    return f'<td{kind} style="background: rgba(var(--shade), {0.6 * share:.2f})">{count or ""}</td>'
-
-
-def _confused_pairs(labels: Sequence[str], counts: NDArray[np.int64]) -> str:
-    wrong = counts - np.diag(np.diag(counts))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
-    pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, wrong.shape), strict=True)]
-    rows = [
-        [("", labels[i]), ("", labels[j]), ("number", str(wrong[i, j])), ("number", str(counts[i].sum()))]
-        for i, j in pairs
-        if wrong[i, j]
-    ]
-    if not rows:
-        return note("Every test picture is read right.")
-    return table(["is", "taken for", "pictures", "of"], rows, f"The {len(rows)} most confused pairs.")
+    return figures(parts)
 
 
 def _disagreements(
@@ -211,23 +175,7 @@ def _made(report: Mapping[str, Any]) -> str:
     rest = {name: value for name, value in report.items() if name not in _SHOWN}
     command = rest.pop("command", None)
     parts = [f"<pre>{escape(str(command))}</pre>"] if command else []
-    return "".join(parts) + _value(rest)
-
-
-def _value(value: Any) -> str:
-    """Plain text, or a table of what a mapping holds or of rows that are mappings of the same keys."""
-    if isinstance(value, Mapping):
-        rows = "".join(f'<tr><th scope="row">{escape(str(k))}</th><td>{_value(v)}</td></tr>' for k, v in value.items())
-        return f"<table><tbody>{rows}</tbody></table>" if value else "none"
-    if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
-        heads = list(dict.fromkeys(key for row in value for key in row))
-        cells = [[("", "" if key not in row else _text(row[key])) for key in heads] for row in value]
-        return table(heads, cells, "")
-    return escape(_text(value))
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return "".join(parts) + value(rest)
 
 
 def _files(report: Mapping[str, Any]) -> str:

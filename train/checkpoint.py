@@ -18,9 +18,13 @@ class EpochMetrics:
     """A line of metrics.jsonl."""
 
     epoch: int  # from 1
-    loss: float  # mean over the epoch's steps
+    loss: float  # mean over the epoch's steps: what is minimised, on changed pictures, with the weights of each step
     learning_rate: float  # of the last step
-    val_accuracy: float  # 0 to 1, of the averaged weights
+    # of the averaged weights, on pictures as they are: cross-entropy in nats, and accuracy, 0 to 1
+    train_loss: float  # on a sample of the training pictures
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
     seconds: float  # of training so far, interruptions left out
 
 
@@ -30,6 +34,9 @@ class State:
     average: AveragedModel
     optimizer: Optimizer
     metrics: list[EpochMetrics] = field(default_factory=list)
+    steps: int = 0  # taken, those of an epoch that is not done among them
+    rate: float = 1.0  # times the recipe's learning rate: halved whenever the training diverged
+    pieces: int = 1  # in which a batch goes through the network: doubled whenever GPU memory ran out
 
     @property
     def epoch(self) -> int:
@@ -40,19 +47,29 @@ class State:
     def seconds(self) -> float:
         return self.metrics[-1].seconds if self.metrics else 0.0
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and buffers of the network and of its average."""
+        modules = {"network": self.network, "average": self.average}
+        return {f"{part}.{name}": t for part, module in modules.items() for name, t in module.state_dict().items()}
+
 
 def write_checkpoint(path: Path, state: State) -> None:
+    """After a whole epoch."""
     history = json.dumps([asdict(metrics) for metrics in state.metrics])
-    write_tensors(path, _weights(state) | _optimizer_tensors(state.optimizer), {"metrics": history})
+    counts = json.dumps({"steps": state.steps, "rate": state.rate, "pieces": state.pieces})
+    tensors = state.tensors() | _optimizer_tensors(state.optimizer)
+    write_tensors(path, tensors, {"metrics": history, "counts": counts})
 
 
 def read_checkpoint(path: Path, state: State) -> None:
     """Puts what `write_checkpoint` wrote into a fresh state. Raises FormatError if it does not fit."""
     found, metadata = read_tensors(path)
-    weights = _weights(state)
+    weights = state.tensors()
     check_tensors(found, weights | _expected_optimizer_tensors(state), path)
     try:
         state.metrics = [EpochMetrics(**line) for line in json.loads(metadata["metrics"])]
+        counts = json.loads(metadata["counts"])
+        state.steps, state.rate, state.pieces = int(counts["steps"]), float(counts["rate"]), int(counts["pieces"])
         if [metrics.epoch for metrics in state.metrics] != list(range(1, state.epoch + 1)):
             raise ValueError("epochs out of order")
     except (KeyError, TypeError, ValueError):
@@ -66,11 +83,6 @@ def read_checkpoint(path: Path, state: State) -> None:
         moments.setdefault(int(index), {})[key] = found[name]
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-
-
-def _weights(state: State) -> dict[str, Tensor]:
-    modules = {"network": state.network, "average": state.average}
-    return {f"{part}.{name}": t for part, module in modules.items() for name, t in module.state_dict().items()}
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -25,6 +25,15 @@ _GREY_SAMPLE = 64  # pictures looked at to tell grey from colour
 class Pictures:
     pixels: NDArray[np.uint8]  # (N, H, W, C), grey or BGR
     targets: NDArray[np.int64]  # (N,), indices into the labels
+    names: tuple[str, ...] = ()  # by which a person finds each: a file's, or a place in an array; empty if unknown
+
+    def name(self, i: int) -> str:
+        return self.names[i] if self.names else f"picture {i}"
+
+    def take(self, indices: NDArray[np.int64]) -> "Pictures":
+        """Those of `indices`, in that order."""
+        names = tuple(self.names[i] for i in indices) if self.names else ()
+        return Pictures(self.pixels[indices], self.targets[indices], names)
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def prepare_data(
     train = parts["train"]
     cut = cut_parts(train.targets, raw.labels, missing, seed, raw.source)
     for name, indices in cut.items():
-        parts[name] = Pictures(train.pixels[indices], train.targets[indices])
+        parts[name] = train.take(indices)
     return DataSet(**parts, labels=raw.labels, source=raw.source, seed=seed, skipped=raw.skipped + unreadable)
 
 
@@ -124,18 +133,19 @@ def _prepare_parts(
     parts, unreadable = {}, []
     done, total = 0, sum(len(part.targets) for part in raw.parts.values())
     for name, part in raw.parts.items():
-        pixels, targets = [], []
+        pixels, targets, names = [], [], []
         for i, target in enumerate(part.targets):
             try:
                 pixels.append(prepare(part.read(i), spec))
                 targets.append(target)
+                names.append(part.name(i).removeprefix(raw.source + " "))
             except InputError:
                 unreadable.append(part.name(i))
             done += 1
             if progress:
                 progress(done, total)
         if pixels:
-            parts[name] = Pictures(np.stack(pixels), np.array(targets, np.int64))
+            parts[name] = Pictures(np.stack(pixels), np.array(targets, np.int64), tuple(names))
     if "train" not in parts:
         raise InputError(f"none of {len(unreadable)} pictures in {raw.source} is readable", "pictures", "replace them")
     return parts, tuple(unreadable)

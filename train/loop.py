@@ -1,41 +1,42 @@
 """The training loop: SGD or AdamW, averaged weights, resumable after every epoch; the same seed gives the same weights.
 
-All randomness comes from the seed and the count of epochs and steps, never from a running generator, so a resumed run
-goes on with the same pictures in the same order without any generator's state.
+What goes wrong on the way is met by going back to the last whole epoch: with half the learning rate where the loss is
+no longer finite, with half the pictures at a time where a GPU's memory is too small.
 """
 
 import json
-import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from edge.contract.errors import GateError, UsageError
 from edge.contract.files import write_whole
 from edge.contract.spec import ModelSpec
-from train.augment import make_augment
+from train.answers import Answers, write_answers
 from train.checkpoint import EpochMetrics, State, read_checkpoint, write_checkpoint
 from train.data import DataSet, Progress
-from train.freeze import freeze, set_training
+from train.epoch import Diverged, train_epoch
+from train.freeze import freeze
 from train.memory import keep_freed_memory
-from train.network import build_network, count_features, to_input
-from train.predict import evaluate
+from train.network import build_network, count_features
+from train.predict import predict
 from train.pretrained import border_error, load_pretrained
 from train.recipe import Recipe
 from train.run_folder import CHECKPOINT, METRICS, MODEL, REPORT, TENSORBOARD, begin_run, json_bytes
 from train.tensors import write_tensors
 
 _BORDER_PICTURES = 32
+_LOWEST_RATE = 1 / 32  # times the recipe's learning rate: what still diverges there has another cause
+_FEWEST = 2  # pictures that go through a network at a time: batch normalisation needs more than one
+_SCALARS = ("loss", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+_log = logging.getLogger("edgewise")
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,12 @@ class TrainReport:
 
     val_accuracy: float
     test_accuracy: float
-    epochs: int
+    epochs: int  # whole ones
+    planned_epochs: int
     steps: int
-    seconds: float  # of training, interruptions left out
+    rate: float  # times the recipe's learning rate, at the end: halved whenever the training diverged
+    pieces: int  # in which a batch went through the network, at the end: doubled whenever GPU memory ran out
+    seconds: float  # of whole epochs, interruptions left out
     device: str
     parameters: int
     counts: dict[str, int]  # pictures by part
@@ -62,38 +66,84 @@ def train(
     device: str | None = None,
     progress: Progress | None = None,
     on_epoch: Callable[[EpochMetrics], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> TrainReport:
-    """Trains on `data.train` and leaves the run in `folder`. The last epoch's averaged weights are the result.
+    """Trains on `data.train` and leaves the run in `folder`. The last step's averaged weights are the result.
 
-    device: "cpu" or "cuda", by default the GPU if there is one. progress gets the step and the number of steps. Raises
-    UsageError for a folder that holds something else or a device that is not there, FormatError for a damaged
-    checkpoint, GateError if the loss is no longer finite.
+    device: "cpu" or "cuda", by default the GPU if there is one. progress gets the step and the number of steps. stop is
+    asked before every step: once it says yes, the run ends with what was learnt until then. Raises UsageError for a
+    folder that holds something else, a device that is not there or a GPU too small for two pictures, FormatError for a
+    damaged checkpoint, GateError if the training diverges at every learning rate that is tried.
     """
-    height, width, channels = data.train.pixels.shape[1:]
-    classes = len(data.labels)
     where = _choose_device(device)
     keep_freed_memory()
-    network = begin_network(recipe, channels, classes, (height, width))
-    features = count_features(network, channels, (height, width))
-    error = border_error(network, data.val.pixels[:_BORDER_PICTURES]) if recipe.pretrained else None
-    begin_run(folder, recipe, ModelSpec(recipe.network, height, width, channels, features, classes), data, resume)
-    pictures = len(data.train.targets)
-    epochs = recipe.epochs_for(pictures)
-    state = _start(network, recipe, epochs * recipe.steps_per_epoch(pictures), where)
-    if resume and (folder / CHECKPOINT).exists():
-        read_checkpoint(folder / CHECKPOINT, state)
+    error = _begin(data, recipe, folder, resume)
+    epochs = recipe.epochs_for(len(data.train.targets))
+    state = _start(data, recipe, folder, where)
     with SummaryWriter(str(folder / TENSORBOARD), purge_step=state.epoch + 1) as board:
         while state.epoch < epochs:
-            metrics = _train_epoch(state, data, recipe, epochs, progress)
-            state.metrics.append(metrics)
-            write_checkpoint(folder / CHECKPOINT, state)
-            lines = "".join(json.dumps(asdict(line)) + "\n" for line in state.metrics)
-            write_whole(str(folder / METRICS), lines.encode())
-            for name in ("loss", "learning_rate", "val_accuracy"):
-                board.add_scalar(name, getattr(metrics, name), metrics.epoch)
-            if on_epoch:
-                on_epoch(metrics)
-    return _finish(state, data, recipe, folder, where, error)
+            milder = None
+            try:
+                metrics = train_epoch(state, data, recipe, epochs, stop, progress)
+            except (Diverged, torch.OutOfMemoryError) as setback:
+                milder = _milder(state, recipe, setback)
+            if milder:  # not where the error still holds the tensors of the step that failed
+                state = _start(data, recipe, folder, where)
+                state.rate, state.pieces = milder
+            elif metrics is None:
+                if not state.steps:
+                    raise KeyboardInterrupt  # nothing was learnt yet
+                break
+            else:
+                _keep_epoch(state, metrics, folder, board)
+                if on_epoch:
+                    on_epoch(metrics)
+    return _finish(state, data, epochs, folder, where, error)
+
+
+def _begin(data: DataSet, recipe: Recipe, folder: Path, resume: bool) -> float | None:
+    """Begins the run folder. Returns the border error of pretrained weights."""
+    height, width, channels = data.train.pixels.shape[1:]
+    network = begin_network(recipe, channels, len(data.labels), (height, width))
+    error = border_error(network, data.val.pixels[:_BORDER_PICTURES]) if recipe.pretrained else None
+    features = count_features(network, channels, (height, width))
+    spec = ModelSpec(recipe.network, height, width, channels, features, len(data.labels))
+    begin_run(folder, recipe, spec, data, resume)
+    return error
+
+
+def _keep_epoch(state: State, metrics: EpochMetrics, folder: Path, board: SummaryWriter) -> None:
+    state.metrics.append(metrics)
+    write_checkpoint(folder / CHECKPOINT, state)
+    lines = "".join(json.dumps(asdict(line)) + "\n" for line in state.metrics)
+    write_whole(str(folder / METRICS), lines.encode())
+    for name in _SCALARS:
+        board.add_scalar(name, getattr(metrics, name), metrics.epoch)
+
+
+def _milder(state: State, recipe: Recipe, setback: Exception) -> tuple[float, int]:
+    """The share of the learning rate and the pieces of a batch to go on with after `setback`; the person is told."""
+    back = f"goes back to the end of epoch {state.epoch}" if state.epoch else "begins again"
+    if isinstance(setback, Diverged):
+        rate = state.rate / 2
+        if rate < _LOWEST_RATE:
+            raise GateError(
+                f"{setback}, at {state.rate:g} of the recipe's learning rate too",
+                "a finite loss",
+                "look through the pictures with `edgewise check`, or train with another recipe into a new folder",
+            )
+        _log.info("%s: %s, with %g of the recipe's learning rate", setback, back, rate)
+        return rate, state.pieces
+    pieces = state.pieces * 2
+    if recipe.batch // pieces < _FEWEST:
+        raise UsageError(
+            f"the GPU has too little memory for {recipe.batch // state.pieces} pictures of {recipe.network}",
+            f"room for {_FEWEST} or more at a time",
+            "train on smaller pictures (--size), a smaller network, or --device cpu",
+        )
+    told = "GPU memory ran out: %s, with %d pictures at a time instead of %d, and as many to a step as before"
+    _log.info(told, back, recipe.batch // pieces, recipe.batch // state.pieces)
+    return state.rate, pieces
 
 
 def _choose_device(name: str | None) -> torch.device:
@@ -114,13 +164,21 @@ def begin_network(recipe: Recipe, channels: int, classes: int, size: tuple[int, 
     return network
 
 
-def _start(network: nn.Module, recipe: Recipe, steps: int, device: torch.device) -> State:
+def _start(data: DataSet, recipe: Recipe, folder: Path, device: torch.device) -> State:
+    """As the last whole epoch in `folder` left it, or before the first step."""
+    height, width, channels = data.train.pixels.shape[1:]
+    network = begin_network(recipe, channels, len(data.labels), (height, width))
     # channels_last: a step took 0.7 of the time on a CPU, and tensor cores want it
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pictures = len(data.train.targets)
+    steps = recipe.epochs_for(pictures) * recipe.steps_per_epoch(pictures)
     decay = 1 - 1 / max(1.0, recipe.ema_share * steps)
     average_by = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=average_by, use_buffers=True)
-    return State(network, average, _make_optimizer(recipe, network))
+    state = State(network, average, _make_optimizer(recipe, network))
+    if (folder / CHECKPOINT).exists():
+        read_checkpoint(folder / CHECKPOINT, state)
+    return state
 
 
 def _make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
@@ -133,93 +191,32 @@ def _make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
     return torch.optim.SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0)
 
 
-def _train_epoch(state: State, data: DataSet, recipe: Recipe, epochs: int, progress: Progress | None) -> EpochMetrics:
-    started = time.monotonic()
-    device = next(state.network.parameters()).device
-    per_epoch = recipe.steps_per_epoch(len(data.train.targets))
-    first, total = state.epoch * per_epoch, epochs * per_epoch
-    augment = make_augment(recipe.augmentation, recipe.seed, first)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp and _has_bfloat16(device))
-    set_training(state.network, recipe.frozen_norms)
-    losses = 0.0
-    with _seeded(recipe.seed, state.epoch, device):
-        for step, chosen in enumerate(_batches(len(data.train.targets), recipe, state.epoch), first):
-            rate = learning_rate(recipe, step, total)
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate
-            pixels = augment(torch.from_numpy(data.train.pixels[chosen]).to(device))
-            targets = torch.from_numpy(data.train.targets[chosen]).to(device)
-            with autocast:
-                _, logits = state.network(to_input(pixels))
-                loss = cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
-            losses += _finite(loss, state.epoch + 1, step)
-            state.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            state.optimizer.step()
-            state.average.update_parameters(state.network)
-            if progress:
-                progress(step + 1, total)
-    accuracy = evaluate(state.average, data.val)
-    seconds = state.seconds + time.monotonic() - started
-    return EpochMetrics(state.epoch + 1, losses / per_epoch, rate, accuracy, seconds)
-
-
-@contextmanager
-def _seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """An epoch's own random numbers, for dropout; the global generators are as before afterwards."""
-    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
-        torch.manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
-        yield
-
-
-def learning_rate(recipe: Recipe, step: int, total: int) -> float:
-    """Of step 0 to total - 1: up in a straight line for the warm-up, then down along a cosine, never quite 0."""
-    warmup = recipe.warmup * total
-    if step + 1 < warmup:
-        return recipe.learning_rate * (step + 1) / warmup
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / (total + 1 - warmup)))
-
-
-def _batches(pictures: int, recipe: Recipe, epoch: int) -> Iterator[NDArray[np.int64]]:
-    """Indices of the pictures of every step of an epoch: a new order each, the rest after whole batches left out."""
-    order = np.random.default_rng((recipe.seed, epoch)).permutation(pictures)
-    for step in range(recipe.steps_per_epoch(pictures)):
-        yield order[step * recipe.batch : (step + 1) * recipe.batch]
-
-
-def _finite(loss: Tensor, epoch: int, step: int) -> float:
-    value = loss.item()
-    if not math.isfinite(value):
-        raise GateError(
-            f"the loss became {value} in epoch {epoch}, step {step + 1}",
-            "a finite loss",
-            "lower the recipe's learning_rate and train into a new folder",
-        )
-    return value
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-
-
 def _finish(
-    state: State, data: DataSet, recipe: Recipe, folder: Path, device: torch.device, error: float | None
+    state: State, data: DataSet, epochs: int, folder: Path, device: torch.device, error: float | None
 ) -> TrainReport:
-    """Writes the averaged weights and the report. Measured on the CPU: what is said is what `load_run` gives."""
+    """Writes the averaged weights, then what they say of val and test, and the report.
+
+    Measured on the CPU: what is said is what `load_run` gives.
+    """
     network = state.average.module.cpu()
-    parts = data.parts
+    write_tensors(folder / MODEL, network.state_dict())
+    held_out = {"val": data.val, "test": data.test}
+    answers = {name: Answers(part.targets, predict(network, part.pixels)[1]) for name, part in held_out.items()}
+    write_answers(folder, answers)
     report = TrainReport(
-        val_accuracy=evaluate(network, data.val),
-        test_accuracy=evaluate(network, data.test),
+        val_accuracy=answers["val"].accuracy,
+        test_accuracy=answers["test"].accuracy,
         epochs=state.epoch,
-        steps=state.epoch * recipe.steps_per_epoch(len(data.train.targets)),
-        seconds=state.seconds,
+        planned_epochs=epochs,
+        steps=state.steps,
+        rate=state.rate,
+        pieces=state.pieces,
+        seconds=round(state.seconds, 3),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         parameters=sum(p.numel() for p in network.parameters()),
-        counts={name: len(part.targets) for name, part in parts.items()},
+        counts={name: len(part.targets) for name, part in data.parts.items()},
         skipped=data.skipped,
         border_error=error,
     )
-    write_tensors(folder / MODEL, network.state_dict())
     write_whole(str(folder / REPORT), json_bytes(asdict(report)))
     return report

@@ -3,11 +3,15 @@
 recipe.yaml  spec.json  labels.txt  data.json       written at the start: what is trained, on what (an imported
                                                     run has no pictures: its source is null)
 checkpoint.safetensors  metrics.jsonl  tb/          written every epoch
-model.safetensors  train.json                       written at the end: the averaged weights, and the report
+model.safetensors  answers.safetensors  train.json  written at the end: the averaged weights, what they say of every
+                                                    val and test picture, and the report
+report.html                                         the same, for a person
 """
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from edge.contract.errors import FormatError, InputError, UsageError
 from edge.contract.files import write_whole
 from edge.contract.labels import labels_text, parse_labels
 from edge.contract.spec import ModelSpec, parse_spec_text, spec_text
+from train.checkpoint import EpochMetrics
 from train.data import DataSet, Progress, load_data
 from train.network import build_network
 from train.recipe import Recipe, parse_recipe, recipe_text
@@ -26,7 +31,7 @@ from train.tensors import check_tensors, read_tensors, write_tensors
 
 RECIPE, SPEC, LABELS, DATA = "recipe.yaml", "spec.json", "labels.txt", "data.json"
 CHECKPOINT, METRICS, TENSORBOARD = "checkpoint.safetensors", "metrics.jsonl", "tb"
-MODEL, REPORT = "model.safetensors", "train.json"
+MODEL, REPORT, PAGE = "model.safetensors", "train.json", "report.html"
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,19 @@ def write_imported(folder: Path, recipe: Recipe, spec: ModelSpec, labels: tuple[
     write_tensors(folder / MODEL, network.state_dict())
 
 
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turns an OSError of what is written to `folder` into an InputError of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or folder} cannot be written ({error.strerror})",
+            "a disk with room for the run",
+            "make room and go on with --resume: the last whole epoch is kept",
+        ) from None
+
+
 def _in_use(folder: Path) -> bool:
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
@@ -121,6 +139,27 @@ def read_recipe(folder: Path) -> Recipe:
         return parse_recipe(_read(folder / RECIPE), RECIPE)
     except UsageError as error:
         raise FormatError(f"{folder}: {error.found}", error.expected, "train again") from None
+
+
+def read_metrics(folder: Path) -> list[EpochMetrics]:
+    """What was measured after each epoch, nothing before the first one is done. Raises FormatError."""
+    if not (folder / METRICS).exists():
+        return []
+    try:
+        return [EpochMetrics(**json.loads(line)) for line in _read(folder / METRICS).splitlines()]
+    except (ValueError, TypeError):
+        raise FormatError(f"{folder / METRICS} is damaged", "a line an epoch", "train again") from None
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """train.json. Raises FormatError."""
+    try:
+        found = json.loads(_read(folder / REPORT))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise FormatError(f"{folder / REPORT} is damaged", "what `edgewise train` wrote", "train again")
+    return found
 
 
 def hash_parts(data: DataSet) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,12 @@ from edge.contract.results import Outcome
 from train.choose import Choice, choose_recipe
 from train.data import open_data, prepare_data
 from train.import_run import import_run
+from train.interrupt import until_interrupted
+from train.loop import TrainReport
 from train.loop import train as run_training
 from train.recipe import load_recipe, override
+from train.run_folder import PAGE, disk_errors
+from train.run_page import write_run_page
 
 Progress = Callable[[str, int, int], None]
 
@@ -21,6 +26,7 @@ def train(
     data: Annotated[str, typer.Argument(help="A folder, zip or .npz of pictures, or a name: digits, mnist, cifar10.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     progress: Progress,
+    command: str,
     recipe: Annotated[
         str | None,
         typer.Option(help="A recipe's name (small, photos), or a YAML file: by default what suits the pictures."),
@@ -37,7 +43,8 @@ def train(
     """Train a network on a folder of pictures.
 
     DATA has a folder a class, or train/ val/ test/ with a folder a class each. Missing parts are cut by the seed. The
-    same seed on the same CPU gives the same weights.
+    same seed on the same CPU gives the same weights. Ctrl-C keeps what was learnt, and --resume goes on from the last
+    whole epoch. RUN/report.html says what the network is worth.
 
     Examples: edgewise train digits --out runs/digits; edgewise train photos/ --out runs/photos --epochs 30
     """
@@ -51,25 +58,39 @@ def train(
             settings = replace(settings, epochs=epochs, min_steps=0)
         sides = (settings.height, settings.width)
         pictures = prepare_data(raw, settings.seed, sides, progress=lambda done, of: progress("pictures", done, of))
-    report = run_training(
-        pictures, settings, out, resume, device, progress=lambda step, steps: progress("steps", step, steps)
-    )
+    with until_interrupted() as stop, disk_errors(out):
+        report = run_training(pictures, settings, out, resume, device, partial(progress, "steps"), stop=stop)
+        write_run_page(out, pictures, command)
     counts = ", ".join(f"{count} {part}" for part, count in report.counts.items())
     lines = [
         f"recipe {chosen.recipe}" + (f": {chosen.why}" if chosen.why else ""),
         f"{len(pictures.labels)} classes, pictures: {counts}",
-        f"FP32 accuracy: {100 * report.test_accuracy:.2f} % on test, {100 * report.val_accuracy:.2f} % on val",
-        f"written: {out} after {report.epochs} epochs, {report.seconds:.1f} s on {report.device}",
+        *_report_lines(report, out),
     ]
-    if report.border_error is not None:
-        lines.append(f"ImageNet weights, adapted to bytes: off by {report.border_error:.3f} deviations at the border")
     if named.pretrained and not settings.pretrained:
         lines.append(f"{settings.network} was trained from scratch: there are no ImageNet weights for it")
+    fields = {"folder": str(out), "recipe": chosen.recipe, "labels": list(pictures.labels), **asdict(report)}
+    return Outcome(tuple(lines), fields)
+
+
+def _report_lines(report: TrainReport, out: Path) -> list[str]:
+    lines = [
+        f"FP32 accuracy: {100 * report.test_accuracy:.2f} % on test, {100 * report.val_accuracy:.2f} % on val",
+        f"written: {out} after {report.epochs} epochs, {report.seconds:.1f} s on {report.device}; {PAGE} to look at",
+    ]
+    if report.epochs < report.planned_epochs:
+        whole = f"stopped after {report.epochs} of {report.planned_epochs} epochs, {report.steps} steps"
+        lines.append(f"{whole}: what was learnt can be quantized, and --resume goes on")
+    if report.rate < 1:
+        lines.append(f"it diverged, and went on with {report.rate:g} of the recipe's learning rate")
+    if report.pieces > 1:
+        lines.append(f"GPU memory was short: batches went through the network in {report.pieces} pieces")
+    if report.border_error is not None:
+        lines.append(f"ImageNet weights, adapted to bytes: off by {report.border_error:.3f} deviations at the border")
     if report.skipped:
         first = ", ".join(report.skipped[:3]) + (" ..." if len(report.skipped) > 3 else "")
         lines.append(f"skipped {len(report.skipped)} unreadable files: {first}")
-    fields = {"folder": str(out), "recipe": chosen.recipe, "labels": list(pictures.labels), **asdict(report)}
-    return Outcome(tuple(lines), fields)
+    return lines
 
 
 def import_weights(

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DESK = {
     "check": ["data", "out"],
     "train": ["data", "out", "recipe", "network", "size", "epochs", "seed", "resume", "device"],
+    "compare": ["runs", "out"],
     "import": ["network", "out", "weights", "labels", "size"],
     "quantize": ["run", "ptq", "qat", "pictures", "data", "recipe", "deeper", "seed"],
     "verify": ["path", "data", "key", "deep"],
@@ -99,7 +100,7 @@ def test_the_desks_verbs_and_flags_are_these() -> None:
     found = {}
     for name, verb in edgewise.DESK.items():
         parameters = inspect.signature(edgewise.load(verb.target)).parameters
-        found[name] = sorted(p for p in parameters if p not in ("progress", "ask"))
+        found[name] = sorted(p for p in parameters if p not in ("progress", "ask", "command"))
     assert found == {name: sorted(flags) for name, flags in DESK.items()}
 
 

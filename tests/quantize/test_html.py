@@ -2,39 +2,18 @@
 
 import functools
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from networks import quantized, random_net, smooth_pixels
+from page_reader import Tree
 
-from quantize.charts import Bar, bar_chart
 from quantize.html import render_report
+from train.charts import Bar, bar_chart
 
 LABELS = ("ant", "bee", "<cat>", 'dog & "co"')
-VOID = {"meta", "img", "br"}
-
-
-class _Tree(HTMLParser):
-    """Fails on tags that do not nest."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 @functools.cache
@@ -75,7 +54,7 @@ def _render(**changes: Any) -> str:
 
 def test_the_page_is_whole_and_says_what_the_report_says() -> None:
     page = _render()
-    tree = _Tree()
+    tree = Tree()
     tree.feed(page)
     assert tree.open == []
     assert "http" not in page and "<script" not in page
@@ -86,7 +65,7 @@ def test_the_page_is_whole_and_says_what_the_report_says() -> None:
 
 
 def test_everything_is_readable_without_seeing_it() -> None:
-    tree = _Tree()
+    tree = Tree()
     tree.feed(_render())
     assert all(attributes.get("alt") for tag, attributes in tree.seen if tag == "img")
     assert all(attributes.get("aria-label") for tag, attributes in tree.seen if tag == "svg")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from edge.contract.errors import FormatError, GateError, InputError, UsageError
 from train.checkpoint import EpochMetrics
 from train.data import DataSet, Pictures, load_data
-from train.loop import begin_network, learning_rate, train
+from train.epoch import learning_rate
+from train.loop import begin_network, train
 from train.network import build_network
 from train.predict import evaluate, predict
 from train.recipe import Recipe, load_recipe
@@ -100,14 +102,29 @@ def test_a_partly_frozen_network_with_dropout_resumes_bit_for_bit_and_keeps_its_
     assert len(optimizer) < len(list(build_network(recipe.network, 1, 10, (32, 32)).parameters()))
 
 
+def metrics(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
 def test_a_run_folder_holds_metrics_report_and_scalars(finished: Path, digits: DataSet) -> None:
-    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(finished)
     assert [line["epoch"] for line in lines] == [1, 2]
     report = json.loads((finished / "train.json").read_text())
     assert report["counts"] == {"train": 160, "val": 179, "test": 359}
     assert report["steps"] == 10 and 0 <= report["test_accuracy"] <= 1
     assert any(path.name.startswith("events.") for path in (finished / "tb").iterdir())
     assert not [path for path in finished.iterdir() if path.name.startswith(".")]
+
+
+def test_after_each_epoch_the_averaged_weights_are_measured_on_pictures_as_they_are(
+    finished: Path, digits: DataSet
+) -> None:
+    last, network = metrics(finished)[-1], load_run(finished).network
+    assert last["val_accuracy"] == evaluate(network, digits.val)
+    assert last["train_accuracy"] == evaluate(network, digits.train)
+    _, logits = predict(network, digits.val.pixels)
+    wanted = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(digits.val.targets))
+    assert last["val_loss"] == pytest.approx(float(wanted), rel=1e-4)
 
 
 def test_a_run_reads_back_as_the_network_that_was_measured(finished: Path, digits: DataSet) -> None:
@@ -153,17 +170,137 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-def test_a_loss_that_is_not_finite_stops_with_one_line_and_no_model(tmp_path: Path, digits: DataSet) -> None:
-    with pytest.raises(GateError, match=r"the loss became (nan|inf) in epoch") as refusal:
-        train(digits, wild(RECIPE), tmp_path / "run")
+def test_a_training_that_diverges_goes_back_with_half_the_rate_and_says_so(
+    tmp_path: Path, digits: DataSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "edgewise")
+    report = train(digits, wild(RECIPE), tmp_path / "run")
+    assert report.rate < 1 and report.epochs == 3
+    assert len(caplog.messages) == -np.log2(report.rate)
+    assert "begins again, with 0.5 of the recipe's learning rate" in caplog.messages[0]
+    assert load_run(tmp_path / "run").network
+
+
+def test_a_loss_that_is_not_finite_goes_back_to_the_end_of_the_last_epoch(
+    tmp_path: Path, digits: DataSet, networks: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "edgewise")
+    report = train(digits, replace(RECIPE, network="small_networks:Once"), tmp_path / "run")
+    assert (report.rate, report.epochs, report.steps) == (0.5, 2, 10)
+    found = "the loss became nan in epoch 2, step 7: goes back to the end of epoch 1, with 0.5 of the recipe's"
+    assert caplog.messages[0].startswith(found)
+
+
+def test_a_run_that_was_interrupted_after_it_diverged_resumes_bit_for_bit(tmp_path: Path, digits: DataSet) -> None:
+    train(digits, wild(RECIPE), tmp_path / "straight")
+    seen = []
+
+    def interrupt_late(line: EpochMetrics) -> None:
+        seen.append(line)
+        if len(seen) == 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(digits, wild(RECIPE), tmp_path / "resumed", on_epoch=interrupt_late)
+    train(digits, wild(RECIPE), tmp_path / "resumed", resume=True)
+    assert weights(tmp_path / "resumed") == weights(tmp_path / "straight")
+    assert json.loads((tmp_path / "resumed/train.json").read_text())["rate"] < 1
+
+
+def wild(recipe: Recipe) -> Recipe:
+    return replace(recipe, learning_rate=10.0, momentum=0.99, warmup=0.0, epochs=3)
+
+
+NETWORKS = """
+import torch
+from torch import nn
+
+class Plain(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, 8, 3, 4)
+        self.relu = nn.ReLU()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(8, classes)
+
+    def forward(self, x):
+        features = torch.flatten(self.pool(self.relu(self.convolution(x))), 1)
+        return features, self.classifier(features)
+
+class Small(Plain):
+    def forward(self, x):
+        if self.training and len(x) > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(x)
+
+class Tiny(Plain):
+    def forward(self, x):
+        if self.training and len(x) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(x)
+
+class Once(Plain):
+    steps = 0
+
+    def forward(self, x):
+        features, logits = super().forward(x)
+        Once.steps += self.training and len(x) == 32
+        return features, logits / 0 if self.training and Once.steps == 7 else logits
+
+class Endless(Plain):
+    def forward(self, x):
+        features, logits = super().forward(x)
+        return features, logits / 0 if self.training and len(x) == 32 else logits
+"""
+
+
+@pytest.fixture
+def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`small_networks`, with networks of a user's own that fail in training as a GPU or a bad picture makes them."""
+    (tmp_path / "small_networks.py").write_text(NETWORKS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "small_networks", raising=False)
+
+
+def test_a_loss_that_is_never_finite_ends_with_one_line_and_no_model(
+    tmp_path: Path, digits: DataSet, networks: None
+) -> None:
+    with pytest.raises(GateError, match=r"the loss became nan in epoch 1, step 1, at 0.03125 of the rec") as refusal:
+        train(digits, replace(RECIPE, network="small_networks:Endless"), tmp_path / "run")
     assert "\n" not in str(refusal.value)
-    assert not (tmp_path / "run" / "model.safetensors").exists()
     with pytest.raises(FormatError, match="holds an unfinished run"):
         load_run(tmp_path / "run")
 
 
-def wild(recipe: Recipe) -> Recipe:
-    return replace(recipe, learning_rate=10.0, momentum=0.999, weight_decay=1.0, warmup=0.0, epochs=40)
+def test_a_gpu_without_room_for_a_batch_takes_it_in_pieces_to_the_same_weights(
+    tmp_path: Path, digits: DataSet, networks: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "edgewise")
+    whole = train(digits, replace(RECIPE, network="small_networks:Plain"), tmp_path / "whole")
+    pieces = train(digits, replace(RECIPE, network="small_networks:Small"), tmp_path / "pieces")
+    assert (whole.pieces, pieces.pieces, pieces.steps) == (1, 4, whole.steps)
+    assert "with 16 pictures at a time instead of 32" in caplog.text
+    one, other = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "pieces"))
+    assert all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
+
+
+def test_a_gpu_without_room_for_two_pictures_is_one_clear_line(tmp_path: Path, digits: DataSet, networks: None) -> None:
+    with pytest.raises(UsageError, match="too little memory for 2 pictures"):
+        train(digits, replace(RECIPE, network="small_networks:Tiny"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("steps", [2, 5, 7])
+def test_a_training_that_is_stopped_leaves_a_run_and_resumes_bit_for_bit(
+    tmp_path: Path, digits: DataSet, finished: Path, steps: int
+) -> None:
+    asked = iter(range(100))
+    report = train(digits, RECIPE, tmp_path / "run", stop=lambda: next(asked) >= steps)
+    assert (report.steps, report.epochs, report.planned_epochs) == (steps, steps // 5, 2)
+    run = load_run(tmp_path / "run")
+    assert evaluate(run.network, digits.test) == report.test_accuracy
+    report = train(digits, RECIPE, tmp_path / "run", resume=True)
+    assert (report.steps, report.epochs) == (10, 2)
+    assert weights(tmp_path / "run") == weights(finished)
 
 
 @pytest.mark.parametrize("name", ["spec.json", "labels.txt", "recipe.yaml", "data.json", "model.safetensors"])

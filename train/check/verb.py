@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from edge.contract.files import write_whole
 from edge.contract.results import Outcome
 from train.check.findings import Findings, look_through
 from train.check.report import MOST_SUSPECTS, render, summary
 from train.data import open_data
+from train.page import write_page
 
 
 def check(
@@ -27,7 +27,7 @@ def check(
     """
     with open_data(data) as raw:
         found = look_through(raw, progress)
-        write_whole(str(out), render(found, raw).encode())
+        write_page(out, render(found, raw))
     return Outcome((*summary(found), f"written: {out}"), _fields(found, out))
 
 
