@@ -203,7 +203,7 @@ def _alerting(
     say: Speaker,
 ) -> Tuple[Callable[[Any, Any], None], Callable[[str], Optional[str]]]:
     """What is told of each frame for --alert and --mqtt, and what a key does. classifier: as _classifier() gives it."""
-    if not options.alert and not options.mqtt:
+    if not (options.alert or options.alert_pictures or options.mqtt):
         return lambda frame, result: None, lambda key: None
     from edge.alerts.alerting import open_alerting
 

@@ -13,7 +13,7 @@ from edge.alerts.preference import MOST_MARKS, MOST_ORDINARY, Preference, learn_
 from edge.alerts.rows import ALIKE, BY_RULE, MISSED, QUIET, AlertRow
 from edge.alerts.rules import UNKNOWN, Rule, parse_rules
 from edge.base import encode
-from edge.contract.errors import BoardError, EdgewiseError, InputError
+from edge.contract.errors import BoardError, EdgewiseError, InputError, UsageError
 from edge.contract.results import FrameResult, SourceState, answer
 from edge.lasting import Lasting
 from edge.lessons import utc
@@ -70,7 +70,7 @@ class Alerting:
     @property
     def help(self) -> str:
         """The keys and what they do, in a line."""
-        return "keys: w: the alert was wanted; n: it was not; a: alert of what is in view, too; b: take a mark back"
+        return "keys: w: the alert was wanted; n: it was not; a: alert of what is in view, too; b: take a mark back; q: end"
 
     def see(self, frame: Optional[Frame], found: Answer) -> None:
         """A frame was classified, or, without one, a source came into a state."""
@@ -104,7 +104,7 @@ class Alerting:
                 return "there was no alert in this run"
             self.mark(self._newest.id, key == "w")
             return "alert {} was {}".format(self._newest.id, "wanted" if key == "w" else "not wanted")
-        except EdgewiseError as error:
+        except (EdgewiseError, sqlite3.OperationalError) as error:  # the second: a full disk, or another one writes
             return str(error)
 
     def fields(self) -> Dict[str, Any]:
@@ -233,6 +233,8 @@ def open_alerting(
     classifier, store: as for Alerting; sources: names of the feeds. Raises UsageError for a rule or a broker that is
     none, and without paho-mqtt where it is needed.
     """
+    if options.alert_pictures and not options.alert:
+        raise UsageError("--alert-pictures without --alert", "both", "name what to alert of")
     with contextlib.ExitStack() as stack:
         rules = parse_rules(options.alert, classifier().labels, sources) if options.alert else []
         outlets = Outlets(alert, lambda fields: None, say, list)

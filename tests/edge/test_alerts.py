@@ -316,6 +316,9 @@ def test_run_says_an_alert_in_a_line_and_as_json(tmp_path):
     assert on_board(root, "alerts", "--out", str(tmp_path / "pictures"))[0] == 0
     assert os.listdir(str(tmp_path / "pictures")) == ["3.jpg"]
     assert on_board(root, "alerts", "--undo")[0] == 1 and on_board(root, "alerts", "--wanted", "9")[0] == 1
+    line, folder, environment = command(root, "run", frames, "--alert-pictures", "1")
+    done = subprocess.run(line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and b"--alert-pictures without --alert" in done.stderr
     code, _, line = _run(root, frames, "cow")
     assert code == 2 and "expected a label that is known: cat, dog or unknown" in line and line.count("\n") == 1
 
