@@ -70,7 +70,8 @@ class Alerting:
     @property
     def help(self) -> str:
         """The keys and what they do, in a line."""
-        return "keys: w: the alert was wanted; n: it was not; a: alert of what is in view, too; b: take a mark back; q: end"
+        marks = "w: the alert was wanted; n: it was not; a: alert of what is in view, too; b: take a mark back"
+        return "keys: {}; q: end".format(marks)
 
     def see(self, frame: Optional[Frame], found: Answer) -> None:
         """A frame was classified, or, without one, a source came into a state."""
