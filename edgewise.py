@@ -51,6 +51,7 @@ BOARD = {  # run by the board's own runtime: python3 -m edge VERB
     "fit": "Fit the camera's look from a few pictures.",
     "forget": "Take back what was taught.",
     "engines": "Measure what runs the network fastest on a board, and take that.",
+    "alerts": "List what was alerted of, and mark it.",
     "learned": "List, show, undo, export, import or check what was taught.",
 }
 

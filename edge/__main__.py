@@ -21,7 +21,7 @@ _RUNTIME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _AGAIN = "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('edge', run_name='__main__')"
 _IN_A_PIPE = "@/dev/fd/"  # a source that can be read once
 _SOURCES = ("run", "collect", "serve", "frames", "soak")
-_LEARNING = ("run", "teach", "fit", "forget", "learned", "engines")
+_LEARNING = ("run", "teach", "fit", "forget", "learned", "alerts", "engines")
 _SERVICE = ("supervise", "service", "logs", "doctor")
 _ENGINES = ("timing", "soak")
 
@@ -66,12 +66,13 @@ def _hide_passwords(arguments):
 
     kept = list(arguments)
     for place, word in enumerate(arguments):
-        if hidden(word) != word:
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if hidden(value) != value:
             out, into = os.pipe()
-            os.write(into, word.encode("utf-8") + b"\n")
+            os.write(into, value.encode("utf-8") + b"\n")
             os.close(into)
             os.set_inheritable(out, True)
-            kept[place] = _IN_A_PIPE + str(out)
+            kept[place] = flag + equals + _IN_A_PIPE + str(out)
     if kept != arguments:
         os.execv(sys.executable, [sys.executable, "-B", "-c", _AGAIN, _RUNTIME] + kept)
 
@@ -85,6 +86,10 @@ def _call(board, options):
         from edge.watch import run
 
         return run(board, options, _print_now)
+    if options.verb == "alerts":
+        from edge.alerts.verb import alerts
+
+        return alerts(board, options)
     if options.verb == "collect":
         from edge.collect import collect
 

@@ -25,6 +25,8 @@ class Classifier:
         self._threshold = threshold(recalled.unlikeness, false_alarms)
         self._look = recalled.look
         self._head = recalled.head
+        self.base, self.key = recalled.network.base, recalled.key
+        self.features = np.zeros((1, recalled.network.spec.features), np.float32)  # of the picture classified last
         self.labels = recalled.head.labels
         self.spec = recalled.network.spec
         self.is_retrained = recalled.passed is not None  # by a deeper pass on this board
@@ -43,7 +45,7 @@ class Classifier:
     def classify_prepared(self, pixels: np.ndarray) -> Prediction:
         """pixels: what `prepare` gave."""
         started = time.perf_counter()
-        features = features_seen(self._network, pixels[np.newaxis], self._look)
+        self.features = features = features_seen(self._network, pixels[np.newaxis], self._look)
         found = probabilities(self._head, features)[0]
         top = tuple((self.labels[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:5])
         unknown = bool(unlikeness(self._unlikeness, even(features))[0] > self._threshold)

@@ -22,6 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_run(add)
     _add_collect(add)
     _add_learning(add, common)
+    _add_alerts(add)
     _add_engines(add)
     _add_installing(add)
     _add_service(add)
@@ -67,6 +68,27 @@ def _add_run(add):
     run.add_argument("--keep-pictures", action="store_true", help="with --teach, --notice or --web: keep pictures, too")
     run.add_argument("--person", default="", help="with --teach or --web: who teaches")
     _add_page(run.add_argument)
+    run.add_argument(
+        "--alert",
+        action="append",
+        metavar="RULE",
+        help="alert of LABEL[,score=SHARE][,for=SECONDS][,source=NAME]; LABEL may be `unknown`; @FILE: of each of its"
+        " lines; may be given again",
+    )
+    run.add_argument(
+        "--alert-pictures",
+        type=_amount,
+        default=0.0,
+        metavar="MB",
+        help="with --alert: keep a picture of each, the newest of them, so many megabytes together",
+    )
+    run.add_argument(
+        "--mqtt",
+        metavar="ADDRESS",
+        help="send alerts and events to the broker mqtt://[USER:PASSWORD@]HOST[:PORT][/PREFIX], mqtts:// for TLS, or to"
+        " the one that stands in @FILE",
+    )
+    run.add_argument("--metrics", action="store_true", help="with --web: serve /metrics, for Prometheus")
     run.add_argument("--engine", metavar="NAME", help="for this run, instead of what `engines` chose")
 
 
@@ -143,6 +165,14 @@ def _add_learned(parts, common):
         "file", help="the file that `learned export` wrote"
     )
     add("check", "Whether all of it is there and sound; prints the head's hash.", "learned check")
+
+
+def _add_alerts(add):
+    alerts = add("alerts", "List what was alerted of, and mark it.", epilog=_EXAMPLE.format("alerts --unwanted 12 14"))
+    alerts.add_argument("--wanted", type=int, nargs="+", default=[], metavar="ID", help="these were wanted")
+    alerts.add_argument("--unwanted", type=int, nargs="+", default=[], metavar="ID", help="these were not")
+    alerts.add_argument("--undo", action="store_true", help="take the newest mark back")
+    alerts.add_argument("--out", metavar="FOLDER", help="write the pictures that were kept there, each by its number")
 
 
 def _add_engines(add):

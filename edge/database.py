@@ -8,7 +8,7 @@ from typing import Any, Iterator, List, Tuple
 from edge.contract.errors import BoardError, FormatError
 from edge.schemas import keep_copy, path_for, remove_others, version_of
 
-SCHEMA = 3
+SCHEMA = 4
 _TABLES = """
 CREATE TABLE examples (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -64,11 +64,32 @@ _DEEPENED = """CREATE TABLE deepened (
     base BLOB NOT NULL
 )
 """
+_ALERTS = """CREATE TABLE alerts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    rule TEXT NOT NULL,
+    label TEXT NOT NULL,
+    score REAL NOT NULL,
+    source TEXT NOT NULL,
+    taken TEXT NOT NULL,
+    how TEXT NOT NULL,
+    backbone TEXT NOT NULL,
+    look TEXT NOT NULL,
+    codes BLOB NOT NULL,
+    picture BLOB,
+    wanted INTEGER,
+    marked INTEGER
+)
+"""
 _UPGRADE_FROM_1 = """
 ALTER TABLE examples ADD COLUMN person TEXT NOT NULL DEFAULT '';
 ALTER TABLE looks ADD COLUMN lesson INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE unerased (deletions INTEGER NOT NULL);
 """
+_UPGRADES = {
+    1: (_UPGRADE_FROM_1, _NOTICED, _DEEPENED, _ALERTS),
+    2: (_DEEPENED, _ALERTS),
+    3: (_ALERTS,),
+}
 
 
 @contextmanager
@@ -162,13 +183,10 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     version, tables = _version(connection)
     if (version, tables) == (0, 0):
         connection.execute("PRAGMA journal_mode = WAL")
-        _change(connection, (0, 0), ";".join((_TABLES, _NOTICED, _DEEPENED)))
-    elif version == 1:
-        keep_copy(connection, path, 1)
-        _change(connection, (1, tables), ";".join((_UPGRADE_FROM_1, _NOTICED, _DEEPENED)))
-    elif version == 2:
-        keep_copy(connection, path, 2)
-        _change(connection, (2, tables), _DEEPENED)
+        _change(connection, (0, 0), ";".join((_TABLES, _NOTICED, _DEEPENED, _ALERTS)))
+    elif version in _UPGRADES:
+        keep_copy(connection, path, version)
+        _change(connection, (version, tables), ";".join(_UPGRADES[version]))
     version, _ = _version(connection)
     if version != SCHEMA:
         raise FormatError(

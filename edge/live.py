@@ -66,6 +66,11 @@ class LiveTeacher:
         return self._classifier.classify_prepared(pixels)
 
     @property
+    def classifier(self) -> Classifier:
+        """The one that classified the last frame."""
+        return self._classifier
+
+    @property
     def is_retrained(self) -> bool:
         """Whether a deeper pass on this board made the network that classifies."""
         return self._classifier.is_retrained

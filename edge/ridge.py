@@ -65,6 +65,12 @@ def known(inverse: np.ndarray, solution: np.ndarray, rows: np.ndarray, wanted: n
     return Known(solution, rows, wanted, spread, np.dot(rows, spread))
 
 
+def known_alone(penalties: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> Known:
+    """Where nothing was known before the examples. penalties: (D + 1,) of the weights; rows, wanted: as for known()."""
+    spread = (rows / penalties).T
+    return Known(np.zeros((rows.shape[1], wanted.shape[1])), rows, wanted, spread, np.dot(rows, spread))
+
+
 def known_apart(inverse: np.ndarray, mean: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> Known:
     """As known() of no solution, but each feature by itself: of the inverse the diagonal alone, counted from a mean.
 

@@ -8,7 +8,7 @@ import argparse
 import contextlib
 import os
 import time
-from typing import Any, Callable, ContextManager, Iterator, Mapping, Optional
+from typing import Any, Callable, ContextManager, Dict, Iterator, Mapping, Optional
 
 import numpy as np
 
@@ -72,6 +72,7 @@ class Learnt:
         self._release = release
         self._false_alarms = false_alarms
         self._version: Optional[int] = None
+        self.examples: Dict[str, int] = {}  # how many of each label, when it was last read
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """As edge.classifier.Classifier.prepare."""
@@ -81,6 +82,10 @@ class Learnt:
 
     def classify(self, pixels: np.ndarray) -> Prediction:
         """pixels: what `prepare` gave."""
+        return self.read().classify_prepared(pixels)
+
+    def read(self) -> Any:
+        """The edge.classifier.Classifier for what has been learnt up to now."""
         from edge.classifier import Classifier
         from edge.recall import recall
 
@@ -88,7 +93,13 @@ class Learnt:
         if version != self._version:
             self._classifier = Classifier(recall(self.backbone, self.store), self._false_alarms)
             self._version = version
-        return self._classifier.classify_prepared(pixels)
+            self.examples = self.store.count_by_label()
+        return self._classifier
+
+    @property
+    def classifier(self) -> Any:
+        """The edge.classifier.Classifier that classified the last frame."""
+        return self._classifier
 
     def read_again(self) -> None:
         """A lesson was given through `store` itself, whose version tells of other processes only."""

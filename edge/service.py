@@ -12,7 +12,7 @@ from edge.camera import set_camera
 from edge.contract.errors import BoardError
 from edge.contract.files import write_whole
 from edge.unit import NAME, RECOVER, USER, Place, recover_unit, service_unit
-from edge.web.password import PASSWORD, known_password
+from edge.web.password import PASSWORD, SECRETS, known_password
 
 UNITS = "/etc/systemd/system"
 _BOOTED = "/run/systemd/system"  # sd_booted(3)
@@ -122,7 +122,7 @@ def _share_what_is_learnt(board: Board) -> None:
         with open(os.path.join(folder, "learned.sqlite"), "ab"):
             pass
         os.chmod(folder, 0o770)  # noqa: S103  the group is the owner's own
-        for name in (name for name in os.listdir(folder) if name != PASSWORD):  # which only the owner changes
+        for name in set(os.listdir(folder)).difference(SECRETS):  # which only the owner changes
             with suppress(PermissionError):  # made by the service: it is shared already
                 os.chmod(os.path.join(folder, name), 0o660)
 

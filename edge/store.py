@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from edge.alerts.rows import AlertRows
 from edge.contract.errors import BoardError, FormatError
 from edge.database import deletion, erase, open_database, problems, transaction
 from edge.rows import DeepenedRow, ExampleRow, Key, LookRow, NewExample, NoticedRow, WholeExample
@@ -118,6 +119,10 @@ class Store:
         )
         return [ExampleRow(*row[:6], has_picture=bool(row[6]), used=bool(row[7])) for row in rows]
 
+    def count_by_label(self) -> Dict[str, int]:
+        """How many examples of each label there are, those that are set aside as well."""
+        return dict(self._connection.execute("SELECT label, count(*) FROM examples GROUP BY label"))
+
     def whole(self, example: int) -> WholeExample:
         """All that is kept of the example with this id, which must be there, but for what retrained networks see."""
         row = self._connection.execute(
@@ -174,6 +179,10 @@ class Store:
         its = [row for row in self.looks() if row.backbone == backbone]
         return its[-1] if its else None
 
+    def alerts(self) -> AlertRows:
+        """What was alerted of."""
+        return AlertRows(self._connection)
+
     def version(self) -> int:
         """Another number after another process has changed the store."""
         return self._connection.execute("PRAGMA data_version").fetchone()[0]
@@ -201,7 +210,7 @@ class Store:
         """Removes the examples, looks and deeper passes with these ids for good and erases their bytes, in the log too.
 
         A pass that may have seen one of the examples goes with them, and so does what its network made of the others.
-        guessed: what was noticed and looks like this label goes with them, too.
+        guessed: what was noticed and looks like this label goes with them, and what was alerted of as it.
         Raises BoardError if another process is reading: they are removed, and erased as soon as nobody reads.
         """
         with self._removal() as run:
@@ -213,14 +222,16 @@ class Store:
             for each in passes:
                 run("DELETE FROM deepened WHERE id = ?", (each,))
             run("DELETE FROM noticed WHERE ? IN (label, rival)", (guessed,))
+            run("DELETE FROM alerts WHERE label = ?", (guessed,))
 
     def remove_everything(self) -> None:
-        """Removes all examples, looks, deeper passes and all that was noticed, of every backbone, as `remove` does."""
+        """Removes all examples, looks, deeper passes, alerts and all that was noticed, as `remove` does."""
         with self._removal() as run:
             run("DELETE FROM examples")
             run("DELETE FROM looks")
             run("DELETE FROM deepened")
             run("DELETE FROM noticed")
+            run("DELETE FROM alerts")
 
     def add_noticed(self, row: NoticedRow, key: Key, example: NewExample) -> None:
         """Keeps what was noticed; `row.id` is made anew. Of each kind the newest MOST_NOTICED stay."""

@@ -26,8 +26,9 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     from edge.sources import find_feed
     from edge.tally import Tally
 
-    if options.tls:
-        raise UsageError("--tls without --web", "both", "leave it out")
+    for flag in ("tls", "metrics"):
+        if getattr(options, flag):
+            raise UsageError("--{} without --web".format(flag), "both", "leave it out")
     feeds = [find_feed(text) for text in options.source]
     _refuse_several(options)
     for feed in feeds:
@@ -43,9 +44,10 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     with contextlib.ExitStack() as stack:
         trace, profile = _trace(stack, options)
         network = open_network(board, this_release(), options.engine, tell, options.threads, profile)
-        teacher, press, notice = _classifier(stack, board, options, network, tell)
+        teacher, press, notice, current = _classifier(stack, board, options, network, tell)
         show, pressed = _sinks(stack, options)
         say = Speaker(print_line, options.json, several=len(feeds) > 1)
+        alert, mark = _alerting(stack, board, options, current, [feed.name for feed in feeds], say)
         frames = stack.enter_context(
             contextlib.closing(run_loop(feeds, teacher.classify_prepared, teacher.prepare, manner, told=told))
         )
@@ -53,12 +55,14 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
             for frame, result in frames:
                 tallies[result.source].add(result)
                 say(frame, result)
+                alert(frame, result)
                 going = show(frame, result)
                 if frame is not None:
                     notice(frame, result)
                     for key in sorted(set(pressed())):  # held down, a key repeats
                         going = going and key != "q"
                         press(key, frame, result)
+                        tell(mark(key))
                     if options.profile:
                         trace.add(result)
                 if not going:
@@ -92,6 +96,10 @@ class Speaker:
                 self._print_line(json.dumps(dict(result._asdict())))
         elif changed and what != "live":
             self._print_line(what if is_state else self._sentence(frame, result))
+
+    def alert(self, fields: Dict[str, Any], line: str) -> None:
+        """An alert: its fields as JSON, or the line."""
+        self._print_line(json.dumps({"alert": fields}) if self._as_json else line)
 
     def line(self, line: str) -> None:
         """Something about the run itself."""
@@ -150,8 +158,11 @@ def _classifier(
     options: argparse.Namespace,
     network: Any,
     say: Callable[[Optional[str]], None],
-) -> Tuple[Any, Callable[[str, Any, FrameResult], None], Callable[[Any, FrameResult], None]]:
-    """What prepares and classifies frames, what a key does with a frame and its result in view, what notices them."""
+) -> Tuple[Any, Callable[[str, Any, FrameResult], None], Callable[[Any, FrameResult], None], Callable[[], Any]]:
+    """What prepares and classifies frames, what a key does with a frame and its result in view, what notices them.
+
+    And what gives the edge.classifier.Classifier of the last frame.
+    """
 
     if options.teach is None and not options.notice:
         from edge.classifier import taught_classifier
@@ -159,7 +170,7 @@ def _classifier(
         with open_learned(board) as store:
             classifier = taught_classifier(network, store, not options.no_look, options.false_alarms)
         say(RETRAINED if classifier.is_retrained else None)
-        return classifier, lambda key, frame, result: None, lambda frame, result: None
+        return classifier, lambda key, frame, result: None, lambda frame, result: None, lambda: classifier
     if options.no_look:
         raise UsageError("--no-look with --teach or --notice", "this camera's pictures", "leave one of them out")
     from edge.live import LiveTeacher
@@ -175,14 +186,39 @@ def _classifier(
     say(RETRAINED if teacher.is_retrained else None)
     if options.teach is not None:
         say(teacher.help())
-    return teacher, lambda key, frame, result: say(teacher.press(key, frame, result)), notice
+    return (
+        teacher,
+        lambda key, frame, result: say(teacher.press(key, frame, result)),
+        notice,
+        lambda: teacher.classifier,
+    )
+
+
+def _alerting(
+    stack: contextlib.ExitStack,
+    board: Board,
+    options: argparse.Namespace,
+    classifier: Callable[[], Any],
+    sources: List[str],
+    say: Speaker,
+) -> Tuple[Callable[[Any, Any], None], Callable[[str], Optional[str]]]:
+    """What is told of each frame for --alert and --mqtt, and what a key does. classifier: as _classifier() gives it."""
+    if not (options.alert or options.alert_pictures or options.mqtt):
+        return lambda frame, result: None, lambda key: None
+    from edge.alerts.alerting import open_alerting
+
+    store = stack.enter_context(open_learned(board)) if options.alert else None
+    alerting = stack.enter_context(open_alerting(options, classifier, store, sources, say.alert, say.line))
+    if options.alert:
+        say.line(alerting.help)
+    return alerting.see, alerting.press
 
 
 def _sinks(
     stack: contextlib.ExitStack, options: argparse.Namespace
 ) -> Tuple[Callable[[Any, Any], bool], Callable[[], str]]:
     """What writes and shows a frame and its result, False when the window was closed; and the keys pressed since."""
-    if options.teach is None:
+    if options.teach is None and not options.alert:
         typed = _no_keys
     else:
         from edge.keys import TerminalKeys

@@ -29,7 +29,7 @@ def find_feed(text: str, clock_ns: Callable[[], int] = monotonic_ns, devices: st
     a line, so that no password is typed; else the path of a film, a picture or a folder of pictures. Raises UsageError.
     """
     if text.startswith("@"):
-        text = _only_line(text[1:])
+        text = only_line(text[1:])
     camera = re.fullmatch(r"(?:/dev/video)?([0-9]+)", text)
     if camera:
         return _v4l2_feed("{}/video{}".format(devices, int(camera.group(1))), devices)
@@ -72,15 +72,15 @@ def _size_and_rate(text: str, start: str, size: Tuple[int, int], rate: int) -> T
     return (int(said.group(1)), int(said.group(2))), int(said.group(3))
 
 
-def _only_line(path: str) -> str:
-    """A pipe's line can be read once, a file's as often as it is wanted."""
+def only_line(path: str) -> str:
+    """What a file says in its only line. Raises UsageError. A pipe's can be read once, a file's as often as wanted."""
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read(65536).splitlines()
     except (OSError, UnicodeDecodeError):
         lines = []
     if len(lines) != 1 or lines[0].startswith("@"):
-        raise UsageError("the file {}".format(path), "a line with a source", "write one")
+        raise UsageError("the file {}".format(path), "one line with a source or an address", "write one")
     return lines[0].strip()
 
 

@@ -6,11 +6,11 @@ import time
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 
 from edge.contract.results import FrameResult, answer
+from edge.lasting import Lasting
 from edge.sources import Frame
 from edge.web.jpeg import small_jpeg
 
 KEPT = 60
-_LASTING_S = 0.7  # an answer for a shorter time is a flicker between two others
 _WIDEST = 160  # pixels of an event's picture
 
 
@@ -30,22 +30,16 @@ class Events:
         self._clock = clock
         self._events: Deque[_Event] = collections.deque(maxlen=KEPT)  # the newest last
         self._made = 0
-        self._answer = ""
-        self._since_ns = 0
-        self._told = False
+        self._lasting = Lasting()
         self._lock = threading.Lock()
 
     def see(self, frame: Frame, result: FrameResult) -> None:
-        found = answer(result)
-        if found != self._answer:
-            self._answer, self._since_ns, self._told = found, frame.captured_ns, False
-        elif not self._told and frame.captured_ns - self._since_ns >= _LASTING_S * 1e9:
-            self._told = True
-            self._add("seen", found, result.score, small_jpeg(frame.image, _WIDEST))
+        if self._lasting.see(result):
+            self._add("seen", answer(result), result.score, small_jpeg(frame.image, _WIDEST))
 
     def say(self, kind: str, text: str) -> None:
         """The camera came or went."""
-        self._answer = ""
+        self._lasting.begin_anew()
         self._add(kind, text, None, b"")
 
     def all(self) -> List[Dict[str, Any]]:

@@ -33,11 +33,16 @@ class Guard:
         password: Optional[Dict[str, Any]],
         names: Tuple[str, ...],
         clock: Callable[[], float] = time.monotonic,
+        scraper_token: str = "",
     ) -> None:
-        """password: as edge.web.password keeps it; None: whoever reaches the page may use it."""
+        """password: as edge.web.password keeps it; None: whoever reaches the page may use it.
+
+        scraper_token: what a program may read the metrics by, and nothing else; "": none.
+        """
         self._password = password
         self._names = names
         self._clock = clock
+        self._scraper_token = scraper_token
         self._token = secrets.token_urlsafe(32)  # of everybody, where there is no password
         self._sessions: Dict[str, _Session] = {}  # by the hash of the cookie
         self._wrong: Dict[str, Tuple[int, float]] = {}  # by address: how often, and when last
@@ -75,10 +80,13 @@ class Guard:
         token = self.token_of(request.session)
         if token is None:
             raise Refused(401, "no session", "one that a password opened", "log in")
-        if request.method not in ("GET", "HEAD") and not hmac.compare_digest(
-            token.encode("ascii"), request.token.encode("utf-8", "surrogateescape")
-        ):
+        if request.method not in ("GET", "HEAD") and not _same(token, request.token):
             raise Refused(403, "no token, or an old one", "X-CSRF-Token as /api/session gives it", "load the page anew")
+
+    def check_scraper(self, request: Request) -> None:
+        """As check_session, but a program that cannot log in may come with the scraper's token instead."""
+        if not self._scraper_token or not _same(self._scraper_token, request.bearer):
+            self.check_session(request)
 
     def log_in(self, address: str, password: str) -> str:
         """Opens a session; returns the cookie's value."""
@@ -123,6 +131,10 @@ class Guard:
                 return last + pause_s - now
             self._wrong[address] = (count + 1, now)
             return 0.0
+
+
+def _same(secret: str, given: str) -> bool:
+    return hmac.compare_digest(secret.encode("ascii"), given.encode("utf-8", "surrogateescape"))
 
 
 def _hashed(session: str) -> str:

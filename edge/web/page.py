@@ -16,7 +16,7 @@ from edge.trial import golden_process
 from edge.web.address import Address, own_names
 from edge.web.desk import Desk
 from edge.web.guard import Guard
-from edge.web.password import PASSWORD, known_password
+from edge.web.password import PASSWORD, TOKEN, known_password, scraper_token
 from edge.web.releases import Releases
 from edge.web.routes import Site
 from edge.web.scene import LENT, LIVE, Scene
@@ -31,19 +31,23 @@ class Settings(NamedTuple):
     tls: Optional[str]  # the path of a PEM file with certificate and key
     keep_pictures: bool
     person: str  # who teaches, or ""
+    metrics: bool = False  # whether numbers are counted for a monitoring system
 
 
 class Page:
     """Told by the loop what it sees, in its own thread."""
 
-    def __init__(self, scene: Scene, desk: Desk, teaching: Teaching, lines: List[str]) -> None:
+    def __init__(self, scene: Scene, desk: Desk, teaching: Teaching, lines: List[str], metrics: Any = None) -> None:
         self.lines = lines  # for the person who started it: where it is, and what to mind
         self._scene = scene
         self._desk = desk
         self._teaching = teaching
+        self._metrics = metrics
 
     def show(self, frame: Optional[Frame], answer: Answer) -> None:
         """A frame with its result, or a state without one; then what viewers have asked for is done."""
+        if self._metrics is not None:
+            self._metrics.see(answer)
         if not isinstance(answer, SourceState):
             self._scene.show(frame, answer)
             self._teaching.see(frame)
@@ -65,42 +69,55 @@ def open_page(
     settings: Settings,
     ask_password: Callable[[str], Optional[str]],
     environment: Mapping[str, str],
+    alerting: Any = None,
 ) -> Iterator[Page]:
     """A page that is served until the end of the `with` block.
 
-    ask_password: gives what a person types after a question, or None where nobody is asked. Raises UsageError for an
-    address that cannot be had or needs a password that nobody set, or without Tornado; BoardError for a bad password
-    file.
+    ask_password: gives what a person types after a question, or None where nobody is asked; alerting: as for Site.
+    Raises UsageError for an address that cannot be had or needs a password that nobody set, or without Tornado;
+    BoardError for a bad password file.
     """
     from edge.web.server import PageServer
 
-    kept = None
+    kept, token = None, ""
     if not settings.address.is_loopback:
         kept = known_password(board.path("personal", PASSWORD), ask_password)
+        token = scraper_token(board.path("personal", TOKEN)) if settings.metrics else ""
+    metrics = _metrics(learnt) if settings.metrics else None
     tls = _tls(settings.tls) if settings.tls else None
     scene, desk = Scene(), Desk()
     teaching = Teaching(learnt, settings.keep_pictures, settings.person)
     running = os.path.basename(release_path)
     releases = Releases(board, running, golden_process(board.root, environment))
     site = Site(
-        Guard(kept, own_names() + (settings.address.host.lower(),)),
+        Guard(kept, own_names() + (settings.address.host.lower(),), scraper_token=token),
         scene,
         desk,
         teaching,
         releases,
         Thermometer(Place(board.root)),
+        metrics,
+        alerting,
     )
     with PageServer(site, settings.address, tls) as server:
         try:
-            yield Page(scene, desk, teaching, _lines(settings, server))
+            yield Page(scene, desk, teaching, _lines(settings, server), metrics)
         finally:
             desk.close()
+
+
+def _metrics(learnt: Learnt) -> Any:
+    from edge.web.metrics import Metrics
+
+    return Metrics(lambda: learnt.examples)
 
 
 def _lines(settings: Settings, server: Any) -> List[str]:
     lines = ["the page is at {}".format(settings.address._replace(port=server.port).url(server.scheme))]
     if server.scheme == "http" and not settings.address.is_loopback:
         lines.append("without --tls, whoever listens on this network can read its password and pictures")
+    if settings.metrics and not settings.address.is_loopback:
+        lines.append("a scraper of /metrics logs in by the token in personal/{}".format(TOKEN))
     return lines
 
 

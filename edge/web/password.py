@@ -1,16 +1,18 @@
-"""The page's password: kept as a slow hash in a file that only its owner's group may read."""
+"""What the page keeps secret, in files that only their owner's group may read: a password's slow hash, and a token."""
 
 import hashlib
 import hmac
 import json
 import os
+import re
+import secrets
 import stat
 from typing import Any, Callable, Dict, Optional
 
 from edge.contract.errors import BoardError, UsageError
 from edge.contract.files import write_whole
 
-PASSWORD = "page-password"  # noqa: S105  the file's name in personal/
+PASSWORD, TOKEN = SECRETS = "page-password", "metrics-token"  # the files' names in personal/
 FEWEST_CHARACTERS = 8
 _MODE = 0o640  # the service, whose user is another, is in the owner's group
 # scrypt's cost as OWASP's password storage sheet has it for 16 MB; a board takes some tenths of a second for it.
@@ -45,24 +47,51 @@ def save_password(path: str, kept: Dict[str, Any]) -> None:
 
 def load_password(path: str) -> Optional[Dict[str, Any]]:
     """What save_password wrote, or None. Raises BoardError for a file that others may read or that is malformed."""
+    content = _read_private(path)
+    if content is None:
+        return None
+    try:
+        kept = json.loads(content.decode("ascii"))
+        _digest("", kept)
+        bytes.fromhex(kept["hash"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise BoardError(
+            "{} is no password file".format(path), "what `run --web` wrote", "remove it, and set a password anew"
+        ) from None
+    return kept
+
+
+def scraper_token(path: str) -> str:
+    """The token by which a program may read the metrics, kept as it is, since that program needs it; made once.
+
+    It is too long to be guessed, so unlike a password it needs no slow hash, which each of its requests would pay for.
+    Raises BoardError as load_password().
+    """
+    content = _read_private(path)
+    if content is None:
+        write_whole(path, (secrets.token_urlsafe(32) + "\n").encode("ascii"), mode=_MODE)
+        content = _read_private(path)
+    token = content.decode("ascii", "replace").strip() if content else ""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{43}", token):
+        raise BoardError(
+            "{} holds no token".format(path), "what `run --web --metrics` wrote", "remove it, and a new one is made"
+        )
+    return token
+
+
+def _read_private(path: str) -> Optional[bytes]:
+    """The file's content, None if there is none. Raises BoardError for one that others may read."""
     try:
         with open(path, "rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o027:
                 raise BoardError(
                     "others may read or change {}".format(path), "mode 0640 or 0600", "chmod 600 {}".format(path)
                 )
-            kept = json.loads(file.read(4096).decode("ascii"))
-        _digest("", kept)
-        bytes.fromhex(kept["hash"])
+            return file.read(4096)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise BoardError("{}: {}".format(path, error.strerror), "a readable file", "check its owner") from None
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise BoardError(
-            "{} is no password file".format(path), "what `run --web` wrote", "remove it, and set a password anew"
-        ) from None
-    return kept
 
 
 def known_password(path: str, ask: Callable[[str], Optional[str]]) -> Dict[str, Any]:

@@ -19,6 +19,7 @@ class Request(NamedTuple):
     content_type: str
     body: bytes
     scheme: str  # http or https
+    bearer: str = ""  # what the header Authorization gives as one
 
 
 class Reply(NamedTuple):

@@ -32,6 +32,7 @@ class Route(NamedTuple):
     path: str  # with {id} or {label} in it
     answer: Callable[..., Reply]  # of the request and what stood in the path
     is_open: bool = False  # to who has not logged in
+    for_scrapers: bool = False  # also with their token
 
 
 class Site:
@@ -45,14 +46,20 @@ class Site:
         teaching: Teaching,
         releases: Releases,
         thermometer: Callable[[], Optional[float]],
+        metrics: Any = None,
+        alerting: Any = None,
     ) -> None:
-        """thermometer: gives degrees C, or None where the board does not say."""
+        """thermometer: gives degrees C, or None where the board does not say; metrics: an edge.web.metrics.Metrics, and
+        alerting: an edge.alerts.alerting.Alerting, where there is one.
+        """
         self.guard = guard
         self.scene = scene
         self.teaching = teaching
         self._desk = desk
         self._releases = releases
         self._thermometer = thermometer
+        self._metrics = metrics
+        self._alerting = alerting
         self.routes = self._table()
         self._patterns = [(re.compile(_pattern(route.path)), route) for route in self.routes]
 
@@ -61,7 +68,9 @@ class Site:
         try:
             self.guard.check_place(request)
             route, parts = self._find(request)
-            if not route.is_open:
+            if route.for_scrapers:
+                self.guard.check_scraper(request)
+            elif not route.is_open:
                 self.guard.check_session(request)
             return route.answer(request, *parts)
         except Refused as refused:
@@ -72,9 +81,10 @@ class Site:
     def now(self, newest: Optional[Newest]) -> Dict[str, Any]:
         """What a viewer is told with every picture: of the frame, of what somebody collects, and how hot it is.
 
-        `changes` are numbers that become others when the lists of /api/learned and /api/events do.
+        `changes` are numbers that become others when the lists of /api/learned, /api/events and /api/alerts do.
         """
-        counts = {"learned": self.teaching.changes, "events": self.scene.events.count()}
+        alerts = self._alerting.changes if self._alerting else 0
+        counts = {"learned": self.teaching.changes, "events": self.scene.events.count(), "alerts": alerts}
         heat = self._thermometer()
         return dict(self.scene.now(newest), hold=self.teaching.hold_fields(), changes=counts, temperature_c=heat)
 
@@ -96,6 +106,12 @@ class Site:
             Route("DELETE", "/api/labels/{label}", self._forget_label),
             Route("GET", "/api/events", lambda request: json_reply({"events": self.scene.events.all()})),
             Route("GET", "/api/events/{id}/picture", self._event_picture),
+            Route("GET", "/api/alerts", lambda request: self._alerts(lambda alerting: None)),
+            Route("POST", "/api/alerts", lambda request: self._alerts(lambda alerting: alerting.miss(), 201)),
+            Route("GET", "/api/alerts/{id}/picture", self._alert_picture),
+            Route("POST", "/api/alerts/{id}/mark", self._mark),
+            Route("DELETE", "/api/marks/newest", lambda request: self._alerts(lambda alerting: alerting.take_back())),
+            Route("GET", "/metrics", self._metrics_text, for_scrapers=True),
             Route("GET", "/api/releases", lambda request: json_reply(self._releases.fields())),
             Route("POST", "/api/rollback", lambda request: json_reply(self._releases.go_back())),
         ]
@@ -128,6 +144,30 @@ class Site:
     def _log_out(self, request: Request) -> Reply:
         self.guard.log_out(request.session)
         return Reply(204, session="")
+
+    def _alerts(self, change: Callable[[Any], Any], status: int = 200) -> Reply:
+        """The alerts, after `change` was made to what decides of them."""
+        if self._alerting is None:
+            raise Refused(404, "no alerts in this run", "a run that alerts", "start `run --web --alert RULE`")
+
+        def changed() -> Dict[str, Any]:
+            change(self._alerting)
+            return self._alerting.fields()
+
+        return json_reply(self._desk.ask(changed), status)
+
+    def _mark(self, request: Request, alert: str) -> Reply:
+        wanted = fields_of(request, wanted=bool)["wanted"]
+        return self._alerts(lambda alerting: alerting.mark(int(alert), wanted))
+
+    def _alert_picture(self, request: Request, alert: str) -> Reply:
+        alerting = self._alerting
+        return _jpeg(self._desk.ask(lambda: alerting.picture(int(alert))) if alerting else b"")
+
+    def _metrics_text(self, request: Request) -> Reply:
+        if self._metrics is None:
+            raise Refused(404, "no metrics are counted", "a run that counts", "start `run --web --metrics`")
+        return Reply(200, self._metrics.content_type, self._metrics.text())
 
     def _picture(self, request: Request) -> Reply:
         newest = self.scene.newest()

@@ -5,6 +5,7 @@ import contextlib
 import os
 from typing import Callable, Mapping, Optional
 
+from edge.alerts.alerting import open_alerting
 from edge.board import Board, current_name
 from edge.camera import is_lent
 from edge.choice import open_network
@@ -34,7 +35,7 @@ def run_with_page(
     With `left` among the outcome's fields, another release is current. Parameters and errors as those of open_page().
     """
     _refuse_others(options)
-    settings = Settings(parse_address(options.web), options.tls, options.keep_pictures, options.person)
+    settings = Settings(parse_address(options.web), options.tls, options.keep_pictures, options.person, options.metrics)
     feed = find_feed(options.source[0])
     feed = feed if feed.live else replayed(feed)
     manner = Manner(options.max_fps, options.skip_still, options.smooth, options.min_score)
@@ -44,7 +45,14 @@ def run_with_page(
     with open_learned(board) as store:
         network = open_network(board, release, options.engine, say.line, options.threads)
         learnt = Learnt(release, network, store, options.false_alarms)
-        with open_page(board, release.path, learnt, settings, ask_password, environment) as page:
+        learnt.read()  # its labels are those that a rule may have
+        with contextlib.ExitStack() as stack:
+            alerting = stack.enter_context(
+                open_alerting(options, lambda: learnt.classifier, store, [feed.name], say.alert, say.line)
+            )
+            page = stack.enter_context(
+                open_page(board, release.path, learnt, settings, ask_password, environment, alerting)
+            )
             for line in page.lines:
                 say.line(line)
             try:
@@ -56,6 +64,7 @@ def run_with_page(
                         for frame, answer in answers:
                             tally.add(answer)
                             say(frame, answer)
+                            alerting.see(frame, answer)
                             page.show(frame, answer)
                             if is_lent(board) or current_name(board) != name:
                                 break

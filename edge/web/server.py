@@ -272,6 +272,7 @@ class _Viewer(tornado.websocket.WebSocketHandler):
 def _request(asked: Any, scheme: str) -> Request:
     headers = asked.headers
     cookie = asked.cookies.get(_COOKIE)
+    kind, _, bearer = headers.get("Authorization", "").partition(" ")
     return Request(
         method=asked.method,
         path=asked.path,
@@ -283,6 +284,7 @@ def _request(asked: Any, scheme: str) -> Request:
         content_type=headers.get("Content-Type", ""),
         body=asked.body,
         scheme=scheme,
+        bearer=bearer if kind.lower() == "bearer" else "",
     )
 
 

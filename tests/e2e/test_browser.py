@@ -36,7 +36,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         cv2.imwrite(str(folder / "frames" / f"{i:02}.png"), np.repeat(picture[..., np.newaxis], 3, axis=2))
     Path(root, "personal").mkdir(exist_ok=True)
     save_password(str(Path(root, "personal", "page-password")), make_hash(PASSWORD))
-    line, runtime, environment = command(root, "run", folder / "frames", "--web", "0.0.0.0:0")
+    words = ("--web", "0.0.0.0:0", "--alert", "cat", "--alert", "unknown", "--alert-pictures", "1")
+    line, runtime, environment = command(root, "run", folder / "frames", *words)
     process = subprocess.Popen(line, cwd=runtime, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     found = re.search(r"http://[^:]+:(\d+)/", process.stdout.readline())
@@ -106,6 +107,18 @@ def test_a_person_logs_in_teaches_what_is_in_view_sees_whether_it_is_enough_and_
         _until(browser, f"document.querySelectorAll('#examples .cross').length < {before}")
     assert _examples(browser) == 0
     _until(browser, "document.getElementById('verdict').textContent === 'nothing is taught.'")
+
+
+def test_an_alert_is_shown_with_its_picture_marked_and_unmarked(page: str, browser: Any) -> None:
+    wanted = "document.querySelectorAll('#alerts [aria-pressed=true]')"
+    _until(browser, "[...document.querySelectorAll('#alerts img')].some((each) => each.naturalWidth > 0)")
+    browser.find_element("css selector", "#alerts [data-mark$=false]").click()
+    _until(browser, f"{wanted}.length === 1 && {wanted}[0].textContent === 'Not wanted'")
+    _find(browser, "undo-mark").click()
+    _until(browser, f"{wanted}.length === 0 && document.getElementById('undo-mark').hidden")
+    _find(browser, "miss").click()
+    _until(browser, "document.getElementById('alerts').textContent.includes('missed')")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_page_breaks_no_rule_of_its_own_and_names_all_that_can_be_pressed(page: str, browser: Any) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 from glyph_world import draw, make_glyph_backbone
 from page_client import PageClient
 
+from edge.alerts.alerting import Alerting, Outlets
+from edge.alerts.rules import parse_rules
 from edge.contract.results import FrameResult
 from edge.serve import Learnt
 from edge.sources import Frame, monotonic_ns
@@ -27,7 +29,14 @@ class GlyphLearnt(Learnt):
 
     def __init__(self, store):
         self.store, self.backbone = store, make_glyph_backbone()
-        self._version, self._false_alarms = None, 0.05
+        self._version, self._false_alarms, self.examples = None, 0.05, {}
+
+
+def make_alerting(learnt, rules):
+    """Alerts that are kept with their pictures, and told nobody."""
+    outlets = Outlets(lambda fields, line: None, lambda fields: None, lambda line: None, list)
+    parsed = parse_rules(rules, learnt.read().labels, [])
+    return Alerting(parsed, lambda: learnt.classifier, learnt.store, outlets, most_picture_bytes=100000)
 
 
 class FixedReleases:
@@ -41,8 +50,8 @@ class FixedReleases:
 class Camera:
     """What the loop's thread does: a letter a frame, and the page told of it."""
 
-    def __init__(self, page, learnt, letter="A", pause_s=0.01):
-        self.page, self.learnt, self.letter = page, learnt, letter
+    def __init__(self, page, learnt, alerting, letter="A", pause_s=0.01):
+        self.page, self.learnt, self.alerting, self.letter = page, learnt, alerting, letter
         self.frames = 0
         self.away = None  # a state while the camera is away
         self._pause_s = pause_s
@@ -51,7 +60,9 @@ class Camera:
         image = draw(self.letter, 1, 100 + self.frames)[0]
         frame = Frame(self.frames, monotonic_ns(), np.repeat(image, 3, axis=2), "camera 0")
         said = self.learnt.classify(self.learnt.prepare(frame.image))
-        self.page.show(frame, FrameResult(frame.sequence, frame.captured_ns, age_ms=1.0, **said._asdict()))
+        result = FrameResult(frame.sequence, frame.captured_ns, age_ms=1.0, **said._asdict())
+        self.alerting.see(frame, result)
+        self.page.show(frame, result)
         self.frames += 1
 
     def turn(self, going):
@@ -64,7 +75,7 @@ class Camera:
 
 
 @contextlib.contextmanager
-def page_world(folder, password=None, keep_pictures=False):
+def page_world(folder, password=None, keep_pictures=False, make_metrics=None, scraper_token="", rules=()):
     """(client, camera) of a served page whose loop turns in a thread of its own."""
     ready, stop, made = threading.Event(), threading.Event(), {}
 
@@ -72,10 +83,13 @@ def page_world(folder, password=None, keep_pictures=False):
         with open_store(str(folder) + "/learned.sqlite") as store:
             learnt, scene, desk = GlyphLearnt(store), Scene(), Desk(patience_s=5.0)
             teaching = Teaching(learnt, keep_pictures, "")
-            site = Site(Guard(password, own_names()), scene, desk, teaching, FixedReleases(), lambda: 41.5)
-            page = Page(scene, desk, teaching, [])
+            metrics = make_metrics(lambda: learnt.examples) if make_metrics else None
+            guard = Guard(password, own_names(), scraper_token=scraper_token)
+            alerting = make_alerting(learnt, rules)
+            site = Site(guard, scene, desk, teaching, FixedReleases(), lambda: 41.5, metrics, alerting)
+            page = Page(scene, desk, teaching, [], metrics)
             with PageServer(site, Address("127.0.0.1", 0), None) as server:
-                made.update(port=server.port, camera=Camera(page, learnt), site=site)
+                made.update(port=server.port, camera=Camera(page, learnt, alerting), site=site)
                 ready.set()
                 try:
                     made["camera"].turn(lambda: not stop.is_set())

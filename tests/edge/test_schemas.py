@@ -127,7 +127,7 @@ def test_a_newer_store_without_a_copy_is_refused_and_left_as_it_is(path):
     make_newer(path)
     os.unlink(own_copy(path))
     before = rows(path)
-    with pytest.raises(FormatError, match="schema 3"):
+    with pytest.raises(FormatError, match="schema {}".format(SCHEMA)):
         labels(path)
     assert rows(path) == before
 

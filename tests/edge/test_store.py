@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.contract.errors import BoardError, FormatError
-from edge.database import transaction
+from edge.database import SCHEMA, transaction
 from edge.rows import ExampleRow, Key, NewExample
 from edge.store import open_store
 
@@ -250,10 +250,10 @@ def test_a_newer_schema_is_refused(tmp_path):
     with open_store(path):
         pass
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 4")
+    connection.execute("PRAGMA user_version = {}".format(SCHEMA + 1))
     connection.commit()
     connection.close()
-    with pytest.raises(FormatError, match="schema 4"), open_store(path):
+    with pytest.raises(FormatError, match="schema {}".format(SCHEMA + 1)), open_store(path):
         pass
 
 

@@ -176,6 +176,27 @@ def test_an_answer_that_lasts_is_an_event_with_a_picture(world):
     assert client.ask("GET", "/api/events/999999/picture")[0] == 404
 
 
+def test_an_alert_is_listed_with_its_picture_marked_and_unmarked_again(tmp_path):
+    with page_world(tmp_path, rules=["C"]) as (client, camera):
+        client.enter()
+        assert client.ask("GET", "/api/alerts")[2] == {"rules": ["C"], "alerts": []}
+        camera.letter = "C"
+        until(lambda: client.ask("GET", "/api/now")[2]["changes"]["alerts"] >= 1)
+        alert = client.ask("GET", "/api/alerts")[2]["alerts"][-1]
+        assert alert["label"] == "C" and alert["how"] == "rule" and alert["wanted"] is None
+        picture = "/api/alerts/{}/picture".format(alert["id"])
+        assert client.ask("GET", picture)[2].startswith(b"\xff\xd8")
+        mark = "/api/alerts/{}/mark".format(alert["id"])
+        assert client.ask("POST", mark, {"wanted": False}, X_CSRF_Token=None)[0] == 403
+        assert client.ask("POST", mark, {"wanted": 1})[0] == 400
+        assert client.ask("POST", mark, {"wanted": False})[2]["alerts"][-1]["wanted"] is False
+        assert client.ask("DELETE", "/api/marks/newest")[2]["alerts"][-1]["wanted"] is None
+        assert client.ask("DELETE", "/api/marks/newest")[0] == 409
+        assert client.ask("POST", "/api/alerts/999/mark", {"wanted": True})[0] == 404
+        status, _, missed = client.ask("POST", "/api/alerts")
+        assert status == 201 and missed["alerts"][0]["how"] == "missed" and missed["alerts"][0]["wanted"]
+
+
 def test_releases_are_listed_and_the_way_back_needs_the_token(world):
     client, _ = world
     assert client.ask("GET", "/api/releases")[2]["current"] == "one"

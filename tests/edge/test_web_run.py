@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 import urllib.request
 
@@ -20,7 +21,7 @@ from service_board import environment, release, service_board
 from tiny_board import command, on_board, tiny_board
 
 from edge.install import install
-from edge.web.password import is_password, load_password
+from edge.web.password import is_password, load_password, make_hash, save_password
 
 pytest.importorskip("tornado", reason="the page needs Tornado")
 
@@ -131,6 +132,7 @@ def test_with_a_certificate_the_page_is_served_over_tls(root, tmp_path):
         (("--web", "--show"), "--web with --show"),
         (("--web", "--teach", "cup"), "--web with --teach"),
         (("--tls", "board.pem"), "--tls without --web"),
+        (("--metrics",), "--metrics without --web"),
     ],
 )
 def test_wrong_use_is_one_line(root, arguments, found):
@@ -138,12 +140,29 @@ def test_wrong_use_is_one_line(root, arguments, found):
     assert code == 2 and found in line
 
 
-def test_without_tornado_one_line_says_what_to_install(root, tmp_path):
-    with open(str(tmp_path / "tornado.py"), "w") as file:
+@pytest.mark.parametrize("package, flags", [("tornado", ("--web",)), ("prometheus_client", ("--web", "--metrics"))])
+def test_without_the_package_that_an_option_needs_one_line_says_what_to_install(root, tmp_path, package, flags):
+    with open(str(tmp_path / (package + ".py")), "w") as file:
         file.write("raise ImportError('none')\n")
     runtime = os.path.join(os.path.realpath(os.path.join(root, "current")), "runtime")
-    code, line = _refused(root, "--web", PYTHONPATH=os.pathsep.join([str(tmp_path), runtime]))
-    assert code == 2 and "pip install" in line and "tornado" in line
+    code, line = _refused(root, *flags, PYTHONPATH=os.pathsep.join([str(tmp_path), runtime]))
+    assert code == 2 and "pip install" in line and package in line
+
+
+def test_a_scraper_reads_what_the_loop_counted_with_the_token_that_lies_on_the_board(root):
+    pytest.importorskip("prometheus_client", reason="--metrics needs prometheus_client")
+    personal = os.path.join(root, "personal")
+    os.makedirs(personal, exist_ok=True)
+    save_password(os.path.join(personal, "page-password"), make_hash(PASSWORD))
+    with _running(root, "--web", "0.0.0.0:0", "--metrics", stdin=subprocess.DEVNULL) as (_, port):
+        client = PageClient(port)
+        assert client.ask("GET", "/metrics")[0] == 401
+        with open(os.path.join(personal, "metrics-token")) as file:
+            bearer = "Bearer " + file.read().strip()
+        assert stat.S_IMODE(os.stat(os.path.join(personal, "metrics-token")).st_mode) == 0o640
+        frames = 'edgewise_frames_total{source="test:64x64@20"} '
+        until(lambda: frames in client.ask("GET", "/metrics", Authorization=bearer)[2].decode())
+        assert client.ask("GET", "/api/now", Authorization=bearer)[0] == 401  # the token is for nothing else
 
 
 def test_going_back_on_the_page_starts_the_release_before_and_the_page_is_there_again(tmp_path):

@@ -17,11 +17,12 @@ const MOST_CHIPS = 24, MOST_HELD = 40, ANNOUNCE_MS = 2500;
 let token = "";
 let socket = null;
 let retryMs = 500;
-let changes = { learned: -1, events: -1 };
+let changes = { learned: -1, events: -1, alerts: -1 };
 let labels = [];
 let hold = null; // {label, begun: a promise of having begun} while the button is held
 let releaseOfPage = "";
 let announcedAt = 0;
+let newestAlert = null; // its number, once the list was there
 
 // -- asking ---------------------------------------------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ async function start() {
   if (!session.open) return showLogIn();
   $("log-in").hidden = true;
   $("page").hidden = false;
-  changes = { learned: -1, events: -1 };
+  changes = { learned: -1, events: -1, alerts: -1 };
   watch();
   attempt(showRelease)();
 }
@@ -170,6 +171,7 @@ function show(now) {
   showHold(now.hold);
   if (now.changes.learned !== changes.learned) attempt(async () => showLearned(await ask("GET", "/api/learned")))();
   if (now.changes.events !== changes.events) attempt(showEvents)();
+  if (now.changes.alerts !== changes.alerts) attempt(async () => showAlerts(await ask("GET", "/api/alerts")))();
   changes = now.changes;
 }
 
@@ -373,7 +375,7 @@ function thumb(example) {
   return row;
 }
 
-// -- events and releases --------------------------------------------------------------------------------------------
+// -- events ---------------------------------------------------------------------------------------------------------
 
 async function showEvents() {
   const { events: seen } = await ask("GET", "/api/events");
@@ -389,6 +391,50 @@ async function showEvents() {
   });
   if (seen.length && changes.events > 1) $("announced").textContent = seen[0].kind === "seen" ? seen[0].text : STATES[seen[0].kind];
 }
+
+// -- alerts ---------------------------------------------------------------------------------------------------------
+
+const HOW = { rule: "", quiet: "kept quiet", alike: "like wanted ones", missed: "missed" };
+
+function showAlerts({ rules, alerts }) {
+  $("alerts-card").hidden = rules.length === 0;
+  $("rules").textContent = `Of ${rules.join("; ")}.${alerts.length ? "" : " None so far."}`;
+  $("undo-mark").hidden = !alerts.some((alert) => alert.wanted !== null);
+  const focused = document.activeElement.dataset.mark; // the list is made anew under the person's hands
+  fill($("alerts"), alerts, alertRow);
+  if (focused) $("alerts").querySelector(`[data-mark="${focused}"]`)?.focus();
+  const newest = alerts.find((alert) => alert.how === "rule" || alert.how === "alike");
+  if (newest && newestAlert !== null && newest.id > newestAlert) $("announced").textContent = `Alert: ${newest.label}`;
+  newestAlert = Math.max(newestAlert || 0, newest ? newest.id : 0);
+}
+
+function alertRow(alert) {
+  const at = new Date(alert.at);
+  const row = make("li", { title: `${alert.rule}, ${alert.source}` });
+  if (alert.has_picture) row.append(make("img", { src: `/api/alerts/${alert.id}/picture`, alt: "", loading: "lazy" }));
+  const said = make("span", {}, make("b", {}, alert.label), ` ${percent(alert.score)} ${HOW[alert.how]}`);
+  said.append(make("time", { dateTime: alert.at }, at.toLocaleString()));
+  row.append(said, mark(alert, true, "Wanted"), mark(alert, false, "Not wanted"));
+  if (alert.how === "quiet") row.className = "aside";
+  return row;
+}
+
+function mark(alert, wanted, text) {
+  const button = make("button", { type: "button", className: "quiet" }, text);
+  button.dataset.mark = `${alert.id} ${wanted}`;
+  button.setAttribute("aria-pressed", String(alert.wanted === wanted));
+  button.setAttribute("aria-label", `${text}: alert ${alert.id}, ${alert.label}`);
+  button.addEventListener("click", attempt(async () => showAlerts(await ask("POST", `/api/alerts/${alert.id}/mark`, { wanted }))));
+  return button;
+}
+
+$("undo-mark").addEventListener("click", attempt(async () => showAlerts(await ask("DELETE", "/api/marks/newest"))));
+$("miss").addEventListener("click", attempt(async () => {
+  showAlerts(await ask("POST", "/api/alerts"));
+  toast("Moments like this one alert from now on.");
+}));
+
+// -- releases -------------------------------------------------------------------------------------------------------
 
 async function showRelease() {
   const found = await ask("GET", "/api/releases");
