@@ -16,7 +16,7 @@ from edge.unknown import Unlikeness, make_unlikeness
 
 _OLD_WEIGHTS = (0.003, 0.01, 0.03, 0.06)  # of an example of a known class, whose own pictures weigh 1 together
 _APART = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)  # shares of the evidence of new classes that is weighed feature by feature
-_OFFSETS = np.linspace(-0.2, 1.0, 121)  # of new classes' scores, which few examples leave too low
+_OFFSETS = np.linspace(-0.8, 1.0, 181)  # of new classes' scores, which few examples leave too low
 _SEEN = 0.0  # the least offset over features that were trained on the examples, which seem to need less than they do
 
 
