@@ -147,7 +147,8 @@ def test_a_run_alerts_through_a_broker_that_is_killed_and_comes_back_and_its_pas
             until(lambda: listener.of("cam/alert"), 20)
             assert listener.of("cam/alert")[0]["label"] == "cat"
         process.send_signal(signal.SIGINT)
-        said += process.communicate(timeout=30)[0]
+        said += process.stdout.read()  # not communicate(), which passes over what readline() read ahead
+        process.wait(30)
     finally:
         process.kill()
         process.wait()

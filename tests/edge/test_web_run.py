@@ -50,7 +50,8 @@ def _running(root, *arguments, **more):
         assert found, said
         yield process, int(found.group(2))
         process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=30)[0].decode()
+        rest = process.stdout.read().decode()  # not communicate(), which passes over what readline() read ahead
+        process.wait(30)
         assert process.returncode == 0 and "frames" in rest
     finally:
         process.kill()
