@@ -7,6 +7,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,13 +52,16 @@ def test_bytes_that_do_not_inflate_give_too_little_and_no_error() -> None:
         assert len(inflated(bytes(data), 10_240)) <= 10_240
 
 
-def test_a_receiver_that_has_refused_has_the_last_word_however_much_it_is_still_told(tmp_path: Path) -> None:
+def test_a_receiver_that_has_refused_has_the_last_word_however_much_it_is_still_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refusing = "import sys; print('refused', flush=True); sys.exit(3)"
     session = courier.Session()
     session.receiver = subprocess.Popen(
         [sys.executable, "-c", refusing], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     session.receiver.wait()
+    monkeypatch.setattr("signal.alarm", lambda seconds: 0)  # the courier's own, for a link that is idle
     for name in ("objects/one", "objects/two"):
         assert courier.put(str(tmp_path), name, 0, 4, io.BytesIO(b"data"), session, tell=True) == {}
     assert courier.finish(str(tmp_path), session) == {"code": 3, "stdout": "refused\n", "stderr": ""}
