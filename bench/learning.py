@@ -33,6 +33,7 @@ _LEAD, _BEHIND = 5.0, -1.0  # points of harmonic mean
 _LEAST_AUROC = {"trashnet 5+1": 0.82, "animals 12+4": 0.90}
 _MOST_ECE = 0.05
 _MOST_PASS_MS = 200.0
+ACCURACIES = "% right of known and of new classes"  # the row that scripts/learning_plots.py draws
 _FIRST_SEED = 1000  # of the draws reported on; choices were made on others, below it
 _FIRST_HALVES = 3000  # of writers: those from 1000 and 2000 on were looked at before the weight of corrections was set
 
@@ -187,7 +188,14 @@ def contest_rows(name: str, drawn: list[Drawn], command: str) -> list[Row]:
             rows[0].name, f"ours costs {100 * costs[OURS]:.1f} points", "", "<= 3", False, command, dict(peers)
         )
     rows.append(_lead_row(f"{name}: no limit", mine, drawn, list(peers), _BEHIND, {}, command))
+    sides = {learner: _sides(drawn, learner) for learner in learners}
+    rows.append(Row(f"{name}: {ACCURACIES}", sides.pop(OURS), "", "", None, command, dict(sides)))
     return rows
+
+
+def _sides(drawn: list[Drawn], learner: str) -> str:
+    old, new = (100 * mean_of(drawn, learner, of) for of in (lambda o: o.old, lambda o: o.new))
+    return f"{old:.1f} and {new:.1f}"
 
 
 def _lead_row(

@@ -34,20 +34,20 @@ class Fit(NamedTuple):
 def invert(gram: np.ndarray) -> None:
     """Puts the inverse of `gram` (n, n), symmetric and positive definite, in its place.
 
-    By blocks (Schur complement), since a board has no room for the four matrices of this size that numpy would take.
+    By Gauss-Jordan steps of a block each, since a board has no room for the four matrices of this size that numpy would
+    take. Without pivots it is as exact as numpy on such a matrix (Higham 2002, 14.4); halving it and inverting the
+    halves is not: each Schur complement squares the condition, and a few hundred rows of 1,280 features are enough to
+    leave no digit.
     """
-    half = len(gram) // 2
-    if len(gram) <= _BLOCK:
-        gram[...] = np.linalg.inv(gram)
-        return
-    first, corner, last = gram[:half, :half], gram[:half, half:], gram[half:, half:]
-    invert(first)
-    passed = np.dot(first, corner)
-    last -= np.dot(corner.T, passed)
-    invert(last)
-    corner[...] = -np.dot(passed, last)
-    first -= np.dot(corner, passed.T)
-    gram[half:, :half] = corner.T
+    for start in range(0, len(gram), _BLOCK):
+        its = slice(start, start + _BLOCK)
+        pivot = np.linalg.inv(gram[its, its])
+        columns, rows = gram[:, its].copy(), np.dot(pivot, gram[its])
+        for i in range(0, len(gram), _BLOCK):
+            gram[i : i + _BLOCK] -= np.dot(columns[i : i + _BLOCK], rows)
+        gram[its] = rows
+        gram[:, its] = -np.dot(columns, pivot)
+        gram[its, its] = pivot
 
 
 def leverage(inverse: np.ndarray, rows: np.ndarray) -> np.ndarray:

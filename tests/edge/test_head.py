@@ -92,6 +92,16 @@ def test_a_matrix_is_inverted_in_its_own_place(size, seed):
     assert np.allclose(np.dot(found, gram), np.eye(size), atol=1e-6)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(130, 400), st.integers(2, 60), st.floats(1e-5, 1.0), st.integers(0, 1000))
+def test_the_inverse_is_exact_where_few_rows_have_many_features(size, count, penalty, seed):
+    rows = np.abs(np.random.RandomState(seed).randn(count, size))
+    gram = np.dot(rows.T, rows) + penalty * np.eye(size)
+    found = gram.copy()
+    invert(found)
+    assert np.allclose(leverage(found, rows), leverage(np.linalg.inv(gram), rows), rtol=1e-6)
+
+
 def test_a_product_with_evened_rows_needs_no_matrix_of_them():
     codes = np.random.RandomState(0).randint(-127, 128, (700, 5)).astype(np.int8)
     step, matrix = np.random.RandomState(1).rand(5).astype(np.float32), np.random.RandomState(2).randn(6, 3)
