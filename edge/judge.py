@@ -9,6 +9,7 @@ from edge.head import softmax
 _FREE_COST, MOST_COST = 0.01, 0.03  # of the known classes' accuracy, for the sake of the taught ones
 _WORTH = 2.0  # what is lost of it beyond _FREE_COST must bring this much more in the harmonic mean with the taught ones
 _SOFTNESS = 0.1  # of a one-hot score: a margin of this much counts as 73 % right
+_SPACING = 2.0  # margins spread over about as much: of n rows, one in each of n parts of it
 _TEMPERATURES = np.geomspace(0.02, 0.5, 24)
 
 
@@ -23,7 +24,7 @@ class Rows(NamedTuple):
 class Judgement(NamedTuple):
     """For each of O offsets, added to the scores of new classes."""
 
-    kept: np.ndarray  # (O,) accuracy of the sample's classes
+    kept: np.ndarray  # (O,) accuracy of the sample's classes, its rows counted as those between them would be
     served: np.ndarray  # (O,) harmonic mean of the soft accuracies of the sample's classes and of those taught
     alone: float  # accuracy of the sample's classes if there were no new ones
 
@@ -31,18 +32,20 @@ class Judgement(NamedTuple):
 def judge(scores: np.ndarray, rows: Rows, offsets: np.ndarray) -> Judgement:
     """scores: (N, C), offsets: (O,). Accuracies are means over classes, each weighing the same.
 
-    Soft accuracy counts by margin, since a class of five examples has next to no wrong ones to count.
+    Soft accuracy counts by margin, since a class of five examples has next to no wrong ones to count. What is kept does
+    so, too, over no more than the distance from one row's margin to the next: of 75 rows a whole one is 1.3 points,
+    and the offset that just spares it is no choice to trust.
     """
     margins = _margins(scores, rows, offsets)
-    soft = 1 / (1 + np.exp(-np.clip(margins / _SOFTNESS, -50, 50)))
     sample, taught = slice(rows.sampled), slice(rows.sampled, None)
-    kept_soft = mean_of_classes(soft[sample], rows.targets[sample])
-    taught_soft = mean_of_classes(soft[taught], rows.targets[taught])
-    right = scores[sample, : rows.known].argmax(axis=1) == rows.targets[sample]
+    targets, width = rows.targets[sample], min(_SOFTNESS, _SPACING / rows.sampled)
+    alone = _margins(scores[sample, : rows.known], rows, np.zeros(1))
+    kept_soft = mean_of_classes(_soft(margins[sample], _SOFTNESS), targets)
+    taught_soft = mean_of_classes(_soft(margins[taught], _SOFTNESS), rows.targets[taught])
     return Judgement(
-        kept=mean_of_classes(margins[sample] > 0, rows.targets[sample]),
+        kept=mean_of_classes(_soft(margins[sample], width), targets),
         served=2 * kept_soft * taught_soft / (kept_soft + taught_soft),
-        alone=float(mean_of_classes(right, rows.targets[sample])),
+        alone=float(mean_of_classes(_soft(alone, width), targets)[0]),
     )
 
 
@@ -75,13 +78,18 @@ def mean_of_classes(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.mean([values[targets == c].mean(axis=0) for c in np.flatnonzero(np.bincount(targets))], axis=0)
 
 
+def _soft(margins: np.ndarray, width: float) -> np.ndarray:
+    """How much of each is right: all where the margin is far above 0, half at 0."""
+    return 1 / (1 + np.exp(-np.clip(margins / width, -50, 50)))
+
+
 def _margins(scores: np.ndarray, rows: Rows, offsets: np.ndarray) -> np.ndarray:
-    """(N, O): by how much the score of a row's own class passes the best other one."""
-    indices = np.arange(len(scores))
-    own = scores[indices, rows.targets][:, np.newaxis]
+    """(N, O): by how much the score of a row's own class passes the best other one. `scores` may be of the first N."""
+    indices, targets = np.arange(len(scores)), rows.targets[: len(scores)]
+    own = scores[indices, targets][:, np.newaxis]
     others = scores.copy()
-    others[indices, rows.targets] = -np.inf
-    is_new = (rows.targets >= rows.known)[:, np.newaxis]
+    others[indices, targets] = -np.inf
+    is_new = (targets >= rows.known)[:, np.newaxis]
     best_known = others[:, : rows.known].max(axis=1)[:, np.newaxis]
     best_new = others[:, rows.known :].max(axis=1, initial=-np.inf)[:, np.newaxis] + offsets
     return own + np.where(is_new, offsets, 0.0) - np.maximum(best_known, best_new)

@@ -133,11 +133,21 @@ def test_a_blend_is_regression_with_the_blend_of_both_covariances_and_its_leave_
 
 
 def test_an_offset_trades_known_classes_for_new_ones():
-    found = np.array([[0.9, 0.1, 0.5], [0.1, 0.9, 0.2], [0.6, 0.1, 0.4]])
-    judged = judge(found, Rows(np.array([0, 1, 2]), 2, 2), np.array([0.0, 0.3, 0.6]))
-    assert judged.kept.tolist() == [1.0, 1.0, 0.5]
-    assert judged.alone == 1.0
+    found = np.array([[0.9, 0.1, 0.5]] * 50 + [[0.1, 0.9, 0.2]] * 50 + [[0.6, 0.1, 0.4]])
+    judged = judge(found, Rows(np.array([0] * 50 + [1] * 50 + [2]), 100, 2), np.array([0.0, 0.3, 0.6]))
+    assert np.allclose(judged.kept, [1.0, 1.0, 0.5], atol=0.01)
+    assert np.isclose(judged.alone, 1.0)
     assert judged.served.argmax() == 1
+
+
+@pytest.mark.parametrize("rows", [30, 300, 3000])
+def test_a_row_that_an_offset_only_just_spares_counts_as_half_lost(rows):
+    found = np.tile([[0.9, 0.1, 0.0], [0.1, 0.9, 0.0], [0.0, 0.0, 0.9]], (rows, 1))
+    targets = np.tile([0, 1, 2], rows)
+    order = np.argsort(targets == 2, kind="stable")  # the sample first, then the examples
+    near = 0.9 - 0.02 / rows  # of which the sample has 2 * rows
+    judged = judge(found[order], Rows(targets[order], 2 * rows, 2), np.array([0.0, near, 1.0]))
+    assert np.allclose(judged.kept, [1.0, 0.5, 0.0], atol=0.08)
 
 
 def test_the_temperature_is_low_where_scores_are_right_and_high_where_they_are_not():
