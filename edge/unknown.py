@@ -2,7 +2,7 @@
 
 Two numbers that the ridge solution has anyway: the leverage z^T inverse z of a row, which is the variance of its scores
 had they been drawn from a Gaussian process, and its highest score. Each is taken in deviations of the `choose` sample,
-and they are added, the leverage as far as the scores of known pictures leave doubt. Rows have length 1 (edge.head.even), without which leverage tells little (Mahalanobis++,
+and they are added. Rows have length 1 (edge.head.even), without which leverage tells little (Mahalanobis++,
 arXiv 2505.18032). docs/learning.md has the other scores that were tried.
 """
 
@@ -14,7 +14,6 @@ from edge.base import Base, evened_product
 from edge.ridge import Fit, Known, leverage
 
 FALSE_ALARMS = 0.05  # of pictures of known classes, unless another share is asked for
-_DOUBT = 0.2  # deviation of the highest score from which on the leverage counts in full; below, by the variance
 
 
 class Unlikeness(NamedTuple):
@@ -67,5 +66,4 @@ def _spread(values: np.ndarray) -> Tuple[float, float]:
 
 
 def _sum(known: Unlikeness, far: np.ndarray, sure: np.ndarray) -> np.ndarray:
-    weight = min(1.0, (known.sure[1] / _DOUBT) ** 2)
-    return weight * (far - known.far[0]) / known.far[1] - (sure - known.sure[0]) / known.sure[1]
+    return (far - known.far[0]) / known.far[1] - (sure - known.sure[0]) / known.sure[1]
