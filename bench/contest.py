@@ -15,6 +15,7 @@ from edge.solve import Solved, solve
 _OFFSETS = np.linspace(-1.0, 3.0, 401)  # of a peer's scores; a known class leads by 1 on average
 _FOLDS = 5  # of the examples, to learn what each scores when left out
 _BINS = 15
+_DRAWN = 100  # answers for each picture
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,21 @@ def ours(task: Task, solved: Solved) -> Outcome:
     return _outcome(task, scores(solved.head, task.test.x)[:, _columns(task, solved)])
 
 
-def calibration_error(task: Task, solved: Solved) -> float:
-    """Expected calibration error on the test part, 15 bins of equal width (Guo et al. 2017)."""
+def calibration(task: Task, solved: Solved) -> tuple[float, float]:
+    """Expected calibration error on the test part, 15 bins of equal width (Guo et al. 2017), and what right ones show.
+
+    The second is the mean error of answers that are drawn at these probabilities (Bröcker and Smith 2007): of so few
+    pictures even they are not right as often as they say.
+    """
     found = probabilities(solved.head, task.test.x)[:, _columns(task, solved)]
     sure, right = found.max(axis=1), found.argmax(axis=1) == task.test.targets
+    drawn = np.random.default_rng(0).random((_DRAWN, len(sure))) < sure
+    return _calibration_error(sure, right), float(np.mean([_calibration_error(sure, each) for each in drawn]))
+
+
+def _calibration_error(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
     bins = np.minimum((sure * _BINS).astype(int), _BINS - 1)
-    gaps = [abs(sure[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
-    return float(sum(gaps))
+    return float(sum(abs((sure[bins == b] - right[bins == b]).sum()) for b in np.unique(bins)) / len(sure))
 
 
 def peer(task: Task, fit: Fit, examples: Part) -> Outcome:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.contest import Outcome, calibration_error, ours, peer, teach
+from bench.contest import Outcome, calibration, ours, peer, teach
 from bench.deeper import deeper_rows
 from bench.features import Features, load_features
 from bench.learners import PEERS, Fit
@@ -65,7 +65,7 @@ class Drawn:
     """One draw: the outcome of each learner, ours first, and how ours is calibrated and what it calls unknown."""
 
     outcomes: dict[str, Outcome]
-    calibration_error: float
+    calibration: tuple[float, float]  # its error, and what the error of right probabilities would be
     alarms: tuple[float, float]  # share of the test pictures of known and of taught classes called unknown
 
 
@@ -168,9 +168,7 @@ def measure_draw(task: Task, learners: dict[str, Fit], shots: int, seed: int) ->
     is_old = task.test.targets < task.known
     outcomes = {OURS: ours(task, solved)}
     outcomes |= {name: peer(task, fit, examples) for name, fit in learners.items()}
-    return Drawn(
-        outcomes, calibration_error(task, solved), (float(alarms[is_old].mean()), float(alarms[~is_old].mean()))
-    )
+    return Drawn(outcomes, calibration(task, solved), (float(alarms[is_old].mean()), float(alarms[~is_old].mean())))
 
 
 def contest_rows(name: str, drawn: list[Drawn], command: str) -> list[Row]:
@@ -217,12 +215,12 @@ def mean_of(drawn: list[Drawn], learner: str, figure: Callable[[Outcome], float]
 
 def trust_rows(name: str, drawn: list[Drawn], command: str) -> list[Row]:
     """Calibration after teaching, and what the threshold calls unknown."""
-    error = float(np.mean([each.calibration_error for each in drawn]))
+    error, of_right = (float(each) for each in np.mean([each.calibration for each in drawn], axis=0))
     must, holds = at_most(_MOST_ECE, error)
     old, new = np.mean([each.alarms for each in drawn], axis=0)
     unit = f"of known classes' test pictures, {new:.3f} of the taught ones'"
     return [
-        Row(f"{name}: expected calibration error", error, "", must, holds, command),
+        Row(f"{name}: expected calibration error", error, "", must, holds, command, {"right probabilities": of_right}),
         Row(f"{name}: called unknown at {FALSE_ALARMS:g}", float(old), unit, "", None, command),
     ]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.contest import Outcome, calibration_error, ours, peer, teach
+from bench.contest import Outcome, calibration, ours, peer, teach
 from bench.features import Features, load_features
 from bench.learners import PEERS
 from bench.learning import Drawn, contest_rows, measure_draw, trust_rows, unknown_rows
@@ -45,7 +45,9 @@ def test_ours_learns_the_new_class_keeps_the_old_ones_and_is_calibrated(task: Ta
     solved = teach(task, draw(task, 10, 1))
     outcome = ours(task, solved)
     assert outcome.old > 0.9 and outcome.new > 0.9 and outcome.cost <= 0.05
-    assert 0 <= calibration_error(task, solved) < 0.2
+    error, of_right = calibration(task, solved)
+    assert 0 <= error < 0.2
+    assert 0 < of_right < 0.1
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -72,25 +74,26 @@ def test_a_draw_has_the_outcome_of_every_learner(task: Task) -> None:
     assert list(drawn.outcomes) == [OURS, *PEERS]
     assert all(0 <= share <= 1 for share in drawn.alarms)
     error, called = trust_rows("clouds, 5 shots", [drawn, drawn], "cmd")
-    assert error.value == pytest.approx(drawn.calibration_error)
+    assert error.value == pytest.approx(drawn.calibration[0])
     assert called.value == pytest.approx(drawn.alarms[0])
 
 
 def _drawn(mine: Outcome, cheap: Outcome, dear: Outcome) -> list[Drawn]:
-    return [Drawn({OURS: mine, "cheap": cheap, "dear": dear}, 0.0, (0.0, 0.0))] * 3
+    return [Drawn({OURS: mine, "cheap": cheap, "dear": dear}, (0.0, 0.0), (0.0, 0.0))] * 3
 
 
 def test_the_first_comparison_leaves_out_peers_that_cost_too_much() -> None:
     drawn = _drawn(Outcome(0.88, 0.60, 0.90), Outcome(0.88, 0.50, 0.90), Outcome(0.80, 0.70, 0.90))
-    limited, free = contest_rows("trashnet 5+1, 5 shots", drawn, "cmd")
+    limited, free, sides = contest_rows("trashnet 5+1, 5 shots", drawn, "cmd")
     assert "over cheap" in limited.unit and limited.must == ">= 5" and limited.holds is True
     assert "over dear" in free.unit and free.holds is False
     assert limited.peers == {"cheap": "63.8 (costs 2.0)", "dear": "74.7 (costs 10.0)"}
+    assert sides.value == "88.0 and 60.0" and sides.peers == {"cheap": "88.0 and 50.0", "dear": "80.0 and 70.0"}
 
 
 def test_ours_fails_the_first_comparison_when_it_costs_too_much_itself() -> None:
     drawn = _drawn(Outcome(0.80, 0.90, 0.90), Outcome(0.88, 0.50, 0.90), Outcome(0.80, 0.70, 0.90))
-    limited, _ = contest_rows("animals, 5 shots", drawn, "cmd")
+    limited = contest_rows("animals, 5 shots", drawn, "cmd")[0]
     assert limited.holds is False and limited.value == "ours costs 10.0 points"
 
 
