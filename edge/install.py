@@ -110,7 +110,7 @@ def _install(
     try:
         written_bytes = _copy(board, source, absent)
         begun = clock()
-        state = _try_out(board, staged, source.release, run_trial)
+        state = _try_out(board, staged, source, run_trial)
         health_s = clock() - begun
     except (EdgewiseError, OSError) as error:
         with suppress(OSError):  # on a full or failing disk the next recover() does the rest
@@ -198,11 +198,19 @@ def _copy(board: Board, source: Source, absent: Dict[str, FileEntry]) -> int:
     return sum(entry.size_bytes for entry in absent.values())
 
 
-def _try_out(board: Board, state: State, release: str, run_trial: RunTrial) -> State:
+def _try_out(board: Board, state: State, source: Source, run_trial: RunTrial) -> State:
     """STAGED -> TRIAL -> GOOD. `current` changes after the golden vectors held, and GOOD is written last."""
+    from concurrent.futures import ThreadPoolExecutor  # not above: slow to load, and most starts install nothing
+
+    from edge.bytecode import compile_modules
+
+    release, modules = source.release, [name for name in sorted(source.manifest.files) if name.endswith(".py")]
     state = begin_trial(state, release)
     save_state(board, state)
-    run_trial(board.release(release))
+    with ThreadPoolExecutor(1) as pool:
+        trial = pool.submit(run_trial, board.release(release))  # mostly waits for a process on another core
+        compile_modules(board.release(release), modules)
+    trial.result()
     write_whole(board.path("edgewise"), LAUNCHER.encode("ascii"), mode=0o755)
     point_current(board, release)
     state = confirm(state, release)
