@@ -39,7 +39,7 @@ def archive_bytes(
 
 
 def _entry(name: str, sample: bytes) -> zipfile.ZipInfo:
-    """The entry of a file, deflated or not by what a `sample` of it gains: its middle, since a network starts with text."""
+    """The entry of a file, deflated or not by what a `sample` gains: its middle, since a network starts with text."""
     entry = zipfile.ZipInfo(name, _FIRST_ZIP_TIME)
     shrinks = len(zlib.compress(sample)) < _WORTH_DEFLATING * len(sample)
     entry.compress_type = zipfile.ZIP_DEFLATED if shrinks else zipfile.ZIP_STORED

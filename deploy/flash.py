@@ -55,6 +55,7 @@ class FlashReport:
     objects_sent: int
     seconds: float  # until it was GOOD; what the flash left is cleared after that
     health_seconds: float  # of them, the trial of the release on the board
+    needs_measuring: bool = False  # the board's engines were measured with other networks than the release's
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ def install(
             objects_sent=sent.objects,
             seconds=seconds,
             health_seconds=answer.get("health_s", 0.0),  # a runtime from before does not say it
+            needs_measuring=answer.get("needs_measuring", False),
         )
 
 

@@ -191,6 +191,8 @@ def _flash_lines(target: str, done: flashing.FlashReport) -> tuple[str, ...]:
     ]
     if done.bytes_kept:
         lines.append(f"{done.bytes_kept:,} bytes were there from the flash before")
+    if done.needs_measuring:
+        lines.append(f"its engines were measured with another network: run `edgewise engines --board {target}` again")
     return tuple(lines)
 
 

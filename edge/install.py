@@ -12,6 +12,7 @@ from edge.contract.boards import ANY
 from edge.contract.errors import BoardError, EdgewiseError, FormatError
 from edge.contract.files import sync_folder, write_whole
 from edge.contract.manifest import FileEntry, Manifest
+from edge.engine_record import needs_measuring
 from edge.incoming import Incoming
 from edge.launcher import LAUNCHER
 from edge.objects import build_folder, has_object, sweep
@@ -35,7 +36,8 @@ class InstallReport(NamedTuple):
     previous: Optional[str]  # what rollback would go back to
     already: bool  # it was installed and current before; nothing was done
     written_bytes: int  # of files that this board did not have
-    health_s: float  # that its trial took
+    health_s: float  # that its trial took, and its bytecode beside that
+    needs_measuring: bool = False  # as edge.engine_record.needs_measuring()
 
 
 class StatusReport(NamedTuple):
@@ -116,9 +118,11 @@ def _install(
         with suppress(OSError):  # on a full or failing disk the next recover() does the rest
             settle(board, fail(staged, _why(error)))
         raise
+    measure = False
     with suppress(OSError):  # it is installed: what cannot be removed now, the next recover() removes
+        measure = needs_measuring(board, source.manifest)
         sweep(board, state.releases)
-    return InstallReport(source.release, GOOD, state.previous, False, written_bytes, health_s)
+    return InstallReport(source.release, GOOD, state.previous, False, written_bytes, health_s, measure)
 
 
 def rollback(board: Board, run_golden: RunTrial, clock: Callable[[], float] = time.monotonic) -> InstallReport:

@@ -14,8 +14,11 @@ from deploy.flash import FlashReport, flash
 from deploy.installed import rollback, rotate, status
 from deploy.keys import keygen
 from deploy.pack import pack
+from deploy.verbs import _flash_lines
+from edge.board import Board
 from edge.contract.archive import read_signed_part
 from edge.contract.errors import BoardError, FormatError, GateError, InputError, TrustError, UsageError
+from edge.engine_record import Circumstances, Measured, Record, Tried, save_record
 
 NOW = datetime(2026, 11, 22, 5, 0, 0, tzinfo=timezone.utc)
 INSTALL = "runtime/edge/install.py"
@@ -155,10 +158,19 @@ def test_what_runs_is_the_boards_copy_of_the_runtime_never_the_desks(
     marked, marker = with_marker(desk, desk.one, 3, desk.key)
     release = desk.flash(marked, desk.public).release
     root = desk.root.resolve()
-    assert set(marker.read_text().split()) == {str(root / "bootstrap" / INSTALL)}
+    assert set(marker.read_text().split()) == {str(root / "bootstrap" / INSTALL.replace("runtime/", "runtime.zip/"))}
     marker.unlink()
     status(desk.target)
     assert set(marker.read_text().split()) == {str(root / "releases" / release / INSTALL)}
+
+
+def test_a_board_whose_engines_were_measured_with_another_network_is_to_measure_again(flashed: Desk) -> None:
+    with_another = Circumstances("", "x86_64", "", "", "1.31.1", "", models="0" * 64)
+    measured = Measured(with_another, (Tried("cpu-u8", "u8", "", 5, 5, 1.0, 3.25),), "cpu-u8", "no other runs")
+    save_record(Board(str(flashed.root), "x86_64"), Record("", (measured,)))
+    report = flashed.flash(flashed.two)
+    assert report.needs_measuring
+    assert f"`edgewise engines --board {flashed.target}` again" in _flash_lines(flashed.target, report)[-1]
 
 
 def test_a_model_that_computes_something_else_is_not_installed(flashed: Desk) -> None:
