@@ -15,9 +15,11 @@ from deploy.installed import rollback, rotate, status
 from deploy.keys import keygen
 from deploy.pack import pack
 from deploy.verbs import _flash_lines
-from edge.board import Board
+from deploy.verbs import status as status_lines
+from edge.board import Board, locked
 from edge.contract.archive import read_signed_part
 from edge.contract.errors import BoardError, FormatError, GateError, InputError, TrustError, UsageError
+from edge.contract.results import BUSY
 from edge.engine_record import Circumstances, Measured, Record, Tried, save_record
 
 NOW = datetime(2026, 11, 22, 5, 0, 0, tzinfo=timezone.utc)
@@ -162,6 +164,12 @@ def test_what_runs_is_the_boards_copy_of_the_runtime_never_the_desks(
     marker.unlink()
     status(desk.target)
     assert set(marker.read_text().split()) == {str(root / "releases" / release / INSTALL)}
+
+
+def test_status_says_that_a_flash_is_under_way(flashed: Desk) -> None:
+    with locked(Board(str(flashed.root), "x86_64")):
+        assert BUSY in status_lines(flashed.target).lines
+    assert BUSY not in status_lines(flashed.target).lines
 
 
 def test_a_board_whose_engines_were_measured_with_another_network_is_to_measure_again(flashed: Desk) -> None:
