@@ -10,7 +10,7 @@ import pytest
 from run_maker import changed, content_of, make_run
 
 from deploy.archive import archive_bytes
-from deploy.flash import FlashReport, flash
+from deploy.flash import FlashReport, _turn, flash
 from deploy.installed import rollback, rotate, status
 from deploy.keys import keygen
 from deploy.pack import pack
@@ -164,6 +164,12 @@ def test_what_runs_is_the_boards_copy_of_the_runtime_never_the_desks(
     marker.unlink()
     status(desk.target)
     assert set(marker.read_text().split()) == {str(root / "releases" / release / INSTALL)}
+
+
+def test_the_runtime_is_sent_first_and_then_the_largest_file() -> None:
+    sizes = {"labels.txt": 8, "model.u8.onnx": 900, "runtime/edge/run.py": 20, "head.npz": 700, "runtime/edge/a.py": 1}
+    order = ["runtime/edge/run.py", "runtime/edge/a.py", "model.u8.onnx", "head.npz", "labels.txt"]
+    assert sorted(sizes, key=lambda name: _turn(name, sizes[name])) == order
 
 
 def test_status_says_that_a_flash_is_under_way(flashed: Desk) -> None:
