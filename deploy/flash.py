@@ -190,7 +190,8 @@ def _runtime_zip(release: Archive) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as runtime:
         for name in sorted(name for name in release.names if name.startswith(_RUNTIME)):
-            runtime.writestr(name[len(_RUNTIME) :], b"".join(release.pieces(name)))
+            entry = zipfile.ZipInfo(name[len(_RUNTIME) :])  # dated 1980: a desk's clock may say 1970, which no zip can
+            runtime.writestr(entry, b"".join(release.pieces(name)))
     return file.getvalue()
 
 
