@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.fuzz import fuzz
 from bench.kills import kill_at_every_call
 from bench.power_cuts import cut_power
+from bench.process import processor_seconds
 from bench.rows import Row, all_of, at_most, machine, write
 from bench.ssh_board import SSHD, SshBoard
 from bench.survivor import make_scene
@@ -35,6 +36,9 @@ _NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
 _MOST_TIMES_SCP = 1.5
 _MOST_UNCHANGED_PERCENT = 1.0
 _MOST_BESIDES_KB = 64.0  # courier, manifest, questions and answers
+_COUNTED_S = 0.3  # until the server has waited for the process of a connection that ended
+
+T = TypeVar("T")
 
 Progress = Callable[[str, int, int], None]
 
@@ -112,11 +116,11 @@ class FlashBench:
 
     def against_scp(self, board: SshBoard, archive: Path, public: Path) -> list[Row]:
         """A first flash and an scp of the same archive, in turn."""
-        flashes, copies = [], []
+        flashes, copies, spent = [], [], dict[str, list[float]](flash=[], scp=[])
         for turn in range(self.settings.rounds):
             steps: list[Callable[[], None]] = [
-                lambda: flashes.append(first_flash(board, archive, public)),
-                lambda: copies.append(scp(board, archive)),
+                lambda: flashes.append(_timed(board, spent["flash"], lambda: first_flash(board, archive, public))),
+                lambda: copies.append(_timed(board, spent["scp"], lambda: scp(board, archive))),
             ]
             for step in steps if turn % 2 == 0 else reversed(steps):
                 step()
@@ -127,6 +131,8 @@ class FlashBench:
             "flash to STAGED, s": statistics.median(f.staged_seconds for f in flashes),
             "health check, s": statistics.median(f.health_seconds for f in flashes),
             "scp, s": statistics.median(copies),
+            "processor time of the whole flash, s": statistics.median(spent["flash"]),
+            "of scp, s": statistics.median(spent["scp"]),
             "archive, bytes": archive.stat().st_size,
         }
         return [Row("first flash to STAGED / scp of the archive", ratio, "times", must, holds, self.command, seconds)]
@@ -214,6 +220,16 @@ def scp(board: SshBoard, archive: Path) -> float:
     started = time.monotonic()
     _run(["scp", "-q", "-F", str(board.folder / "config"), "-P", port, str(archive), f"{host}:{to}"], board)
     return time.monotonic() - started
+
+
+def _timed(board: SshBoard, spent: list[float], act: Callable[[], T]) -> T:
+    """Adds to `spent` the seconds of processor time that `act` took at the desk and behind the server."""
+    pids = (os.getpid(), board.server_pid())
+    before = sum(map(processor_seconds, pids))
+    done = act()
+    time.sleep(_COUNTED_S)
+    spent.append(sum(map(processor_seconds, pids)) - before)
+    return done
 
 
 def packed_difference(one: Path, two: Path) -> int:

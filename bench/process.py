@@ -1,5 +1,6 @@
 """What Linux tells of a running process: its memory, threads, files and the processes that it started (proc(5))."""
 
+import os
 import re
 from pathlib import Path
 
@@ -28,3 +29,9 @@ def runs(pid: int) -> bool:
         return ") Z " not in (_PROC / str(pid) / "stat").read_text("utf-8")
     except OSError:
         return False
+
+
+def processor_seconds(pid: int) -> float:
+    """Of it and of all that it has started and waited for."""
+    fields = (_PROC / str(pid) / "stat").read_text("utf-8").rpartition(")")[2].split()
+    return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")

@@ -145,6 +145,12 @@ class SshBoard:
             time.sleep(0.05)
         raise RuntimeError("the board's process does not end")
 
+    def server_pid(self) -> int:
+        """Raises RuntimeError where it was stopped."""
+        if self._server is None:
+            raise RuntimeError("no server runs")
+        return self._server.pid
+
     def courier_pid(self) -> int:
         """Of the board's process that was started last; 0 while that is being written."""
         return int(self.pid_file.read_text() or 0)

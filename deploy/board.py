@@ -81,6 +81,7 @@ class Board:
         command = target.command(["-I", "-B", "-c", _START, str(len(source)), target.root])
         self.target = target
         self.sent_bytes = 0
+        self._owed = 0  # answers to files that were sent, not read yet
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
         self._stdin = cast("IO[bytes]", self._process.stdin)
@@ -104,23 +105,25 @@ class Board:
 
     def look(self) -> Look:
         """Raises UsageError for a folder that holds something else: nothing must be put or removed there."""
-        found = self._ask({"do": "look"})
+        return self._seen(self._ask({"do": "look"}))
+
+    def claim(self) -> Look:
+        """Holds the board against other desks until the end of this connection, and looks at it as look() does.
+
+        Raises as that, and BoardError if another desk has it.
+        """
+        return self._seen(self._ask({"do": "claim"}))
+
+    def _seen(self, found: dict[str, Any]) -> Look:
         if not found["board"] and not found["empty"]:
             raise UsageError(f"{found['root']} holds something else", "a board, or a new or empty folder", "move it")
         return Look(found["root"], found["machine"], found["keys"], found["runtime"], found["board"], found["empty"])
 
-    def claim(self) -> None:
-        """Holds the board against other desks until the end of this connection. Raises BoardError if one has it."""
-        self._ask({"do": "claim"})
-
     def put(self, files: Iterable[tuple[str, bytes]], durable: bool = False) -> None:
-        """Small files, each whole or not there; all are sent before an answer is awaited."""
-        asked = 0
+        """Small files, each whole or not there. What goes wrong with one is raised by the next request's answer."""
         for name, data in files:
             self._send({"do": "put", "name": name, "at": 0, "size": len(data), "durable": durable}, data)
-            asked += 1
-        for _ in range(asked):
-            self._answer()
+            self._owed += 1
 
     def arrived(self, folder: str, names: list[str]) -> dict[str, Part]:
         """What a lost link left of these files in `folder`. Everything else there is removed."""
@@ -133,8 +136,8 @@ class Board:
         return _answered(done, _NEEDS)
 
     def bring(self, files: Iterable[Wire], sent: Sent, tell: bool = True) -> None:
-        """Sends files; all are sent before an answer is awaited. tell: what receive() started is told of each."""
-        asked = done = 0
+        """Sends files; as put(). tell: what receive() started is told of each."""
+        done = 0
         for file in files:
             request = {"do": "put", "name": file.name, "at": file.at, "size": file.size_bytes, "tell": tell}
             self._send({**request, "inflated": file.inflated_bytes})
@@ -142,9 +145,7 @@ class Board:
                 self._send_piece(piece)
                 done += len(piece)
                 sent(done)
-            asked += 1
-        for _ in range(asked):
-            self._answer()
+            self._owed += 1
 
     def finish(self) -> dict[str, Any]:
         """What came of receive(), now that all is sent. Raises the error that it reports."""
@@ -209,9 +210,16 @@ class Board:
             self._write(data)
         except BrokenPipeError:
             while True:  # the courier may have said why it stopped; else this finds that the link is lost
-                self._answer()
+                self._read()
 
     def _answer(self) -> dict[str, Any]:
+        """To the request that was sent last."""
+        while self._owed:
+            self._owed -= 1
+            self._read()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
         line = self._stdout.readline()
         if not line.endswith(b"\n"):
             raise self._lost()

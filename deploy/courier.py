@@ -57,9 +57,9 @@ class Session:
 
 
 def claim(root: str, session: Session) -> Dict[str, Any]:
-    """Makes the folder and holds it against other desks until this process ends. The lock leaves no file behind."""
+    """Makes the folder, holds it against other desks until this process ends, and looks. The lock leaves no file."""
     if session.claim is not None:
-        return {}
+        return look(root)
     os.makedirs(root, exist_ok=True)
     handle = os.open(root, os.O_RDONLY)
     give_up = time.monotonic() + CLAIM_S  # the courier of a link that was just lost may not know it yet
@@ -67,7 +67,7 @@ def claim(root: str, session: Session) -> Dict[str, Any]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             session.claim = handle
-            return {}
+            return look(root)
         except BlockingIOError:
             if time.monotonic() > give_up:
                 raise
@@ -172,13 +172,13 @@ def _measure(path: str) -> List[Any]:
 
 
 def receive(root: str, runtime: str, arguments: List[str], session: Session) -> Dict[str, Any]:
-    """Starts `runtime` to take a release, as run() does. Answers the first line that it says.
+    """Starts `runtime`, a folder or a zip, to take a release, as run() does. Answers the first line that it says.
 
     It has the claim, too, so that no other desk comes in before it has seen that this one is gone.
     """
     session.receiver = subprocess.Popen(
         _runtime_command(root, arguments),
-        cwd=runtime,
+        cwd=os.path.dirname(runtime),
         env=_environment({"PYTHONPATH": runtime}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -5,7 +5,9 @@ before it sends the archive's runtime and that key; from then on no archive brin
 """
 
 import hashlib
+import io
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ Progress = Callable[[int, int], None]  # bytes sent so far of what the board lac
 
 _BOOTSTRAP, _INCOMING, _TRUST, _RUNTIME = "bootstrap", "incoming", "trust", "runtime/"
 _OBJECTS = f"{_INCOMING}/objects"
+_FIRST_RUNTIME = f"{_BOOTSTRAP}/runtime.zip"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class FlashReport:
     objects_sent: int
     seconds: float  # until it was GOOD; what the flash left is cleared after that
     health_seconds: float  # of them, the trial of the release on the board
+    needs_measuring: bool = False  # the board's engines were measured with other networks than the release's
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,7 @@ def install(
     """
     target, found, key = contact.target, contact.found, contact.key
     with contact.board as board:
-        board.claim()
-        if board.look() != found:
+        if board.claim() != found:
             raise BoardError(f"{target} changed while it was looked at", "one desk at a time", "flash again")
         try:
             runtime = found.runtime or _introduce(board, found.root, archive, _named(key, target))
@@ -150,6 +153,7 @@ def install(
             objects_sent=sent.objects,
             seconds=seconds,
             health_seconds=answer.get("health_s", 0.0),  # a runtime from before does not say it
+            needs_measuring=answer.get("needs_measuring", False),
         )
 
 
@@ -177,9 +181,18 @@ def _introduce(board: Board, root: str, archive: Path, key: Ed25519PublicKey) ->
     with Archive(str(archive), verifier(key)) as release:
         board.remove(_BOOTSTRAP)
         board.put([(f"{_TRUST}/{key_id(key)}.pub", public_pem(key))], durable=True)
-        names = sorted(name for name in release.names if name.startswith(_RUNTIME))
-        board.put((f"{_BOOTSTRAP}/{name}", b"".join(release.pieces(name))) for name in names)
-    return f"{root}/{_BOOTSTRAP}/{_RUNTIME}"
+        board.put([(_FIRST_RUNTIME, _runtime_zip(release))])
+    return f"{root}/{_FIRST_RUNTIME}"
+
+
+def _runtime_zip(release: Archive) -> bytes:
+    """The release's runtime in one file, which Python imports as it is: a file each would be sent twice over."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as runtime:
+        for name in sorted(name for name in release.names if name.startswith(_RUNTIME)):
+            entry = zipfile.ZipInfo(name[len(_RUNTIME) :])  # dated 1980: a desk's clock may say 1970, which no zip can
+            runtime.writestr(entry, b"".join(release.pieces(name)))
+    return file.getvalue()
 
 
 def _check_whole(release: Archive) -> None:
@@ -205,8 +218,7 @@ def _transfer(board: Board, root: str, runtime: str, archive: Path, progress: Pr
         _check_whole(release)
         files = release.manifest.files
         first_of = {files[name].sha256: name for name in sorted(files, reverse=True)}  # one name for equal files
-        # The largest first, so that the board has little left to check when the last one is there
-        wanted = sorted((first_of[sha256] for sha256 in absent), key=lambda name: (-files[name].size_bytes, name))
+        wanted = sorted((first_of[sha256] for sha256 in absent), key=lambda name: _turn(name, files[name].size_bytes))
         parts = board.arrived(_OBJECTS, absent)
         kept = {name: _kept(release, name, parts.get(files[name].sha256)) for name in wanted}
         wires = [_wire(release, name, kept[name]) for name in wanted]
@@ -214,6 +226,13 @@ def _transfer(board: Board, root: str, runtime: str, archive: Path, progress: Pr
         progress(0, total)
         board.bring(wires, lambda done: progress(done, total))
     return _Transfer(sum(entry.size_bytes for entry in files.values()), sum(kept.values()), len(wanted))
+
+
+def _turn(name: str, size_bytes: int) -> tuple[bool, int, str]:
+    """When a file is sent, for sorted(): the runtime first, whose many files cost the board's disk an fsync each, then
+    the largest, so that the board has little left to check when the last one is there.
+    """
+    return (not name.startswith(_RUNTIME), -size_bytes, name)
 
 
 def _kept(release: Archive, name: str, part: Part | None) -> int:

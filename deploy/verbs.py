@@ -16,7 +16,7 @@ from deploy import pack as packing
 from deploy.board import Board, Look
 from edge.contract.boards import ANY, NAMES
 from edge.contract.errors import UsageError
-from edge.contract.results import RETRAINED, Outcome
+from edge.contract.results import BUSY, RETRAINED, Outcome
 
 Progress = Callable[[str, int, int], None]
 Ask = Callable[[tuple[str, ...], str], bool]  # lines to show, then a question that a person answers
@@ -191,6 +191,8 @@ def _flash_lines(target: str, done: flashing.FlashReport) -> tuple[str, ...]:
     ]
     if done.bytes_kept:
         lines.append(f"{done.bytes_kept:,} bytes were there from the flash before")
+    if done.needs_measuring:
+        lines.append(f"its engines were measured with another network: run `edgewise engines --board {target}` again")
     return tuple(lines)
 
 
@@ -212,6 +214,7 @@ def status(target: Target) -> Outcome:
     for name, release in found.releases.items():
         lines.append(f"{name}: {release.state}" + (f" ({release.why})" if release.why else ""))
     lines.append(f"trusts: {', '.join(found.trusted)}")
+    lines += [BUSY] if found.busy else []
     lines += [RETRAINED] if found.retrained else []
     lines += [f"engine: {found.engine['name']} ({found.engine['why']})"] if found.engine else []
     return Outcome(tuple(lines), _fields(found))

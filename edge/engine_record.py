@@ -146,6 +146,15 @@ def measured_now(record: Record, now: Circumstances) -> Optional[Measured]:
     return next((each for each in record.measured if each.circumstances == now), None)
 
 
+def needs_measuring(board: Board, manifest: Manifest) -> bool:
+    """Whether engines were measured here, but none with the networks of `manifest`, which the CPU then runs."""
+    try:
+        measured = load_record(board).measured
+    except FormatError:
+        return False  # `status` says what is wrong with it
+    return bool(measured) and models_hash(manifest) not in {each.circumstances.models for each in measured}
+
+
 def kept(record: Record, models: Iterable[str]) -> Record:
     """The newest measurement of each network in `models`, by its models_hash()."""
     left, found = set(models), []

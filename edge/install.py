@@ -12,6 +12,7 @@ from edge.contract.boards import ANY
 from edge.contract.errors import BoardError, EdgewiseError, FormatError
 from edge.contract.files import sync_folder, write_whole
 from edge.contract.manifest import FileEntry, Manifest
+from edge.engine_record import needs_measuring
 from edge.incoming import Incoming
 from edge.launcher import LAUNCHER
 from edge.objects import build_folder, has_object, sweep
@@ -35,7 +36,8 @@ class InstallReport(NamedTuple):
     previous: Optional[str]  # what rollback would go back to
     already: bool  # it was installed and current before; nothing was done
     written_bytes: int  # of files that this board did not have
-    health_s: float  # that its trial took
+    health_s: float  # that its trial took, and its bytecode beside that
+    needs_measuring: bool = False  # as edge.engine_record.needs_measuring()
 
 
 class StatusReport(NamedTuple):
@@ -110,15 +112,17 @@ def _install(
     try:
         written_bytes = _copy(board, source, absent)
         begun = clock()
-        state = _try_out(board, staged, source.release, run_trial)
+        state = _try_out(board, staged, source, run_trial)
         health_s = clock() - begun
     except (EdgewiseError, OSError) as error:
         with suppress(OSError):  # on a full or failing disk the next recover() does the rest
             settle(board, fail(staged, _why(error)))
         raise
+    measure = False
     with suppress(OSError):  # it is installed: what cannot be removed now, the next recover() removes
+        measure = needs_measuring(board, source.manifest)
         sweep(board, state.releases)
-    return InstallReport(source.release, GOOD, state.previous, False, written_bytes, health_s)
+    return InstallReport(source.release, GOOD, state.previous, False, written_bytes, health_s, measure)
 
 
 def rollback(board: Board, run_golden: RunTrial, clock: Callable[[], float] = time.monotonic) -> InstallReport:
@@ -198,11 +202,19 @@ def _copy(board: Board, source: Source, absent: Dict[str, FileEntry]) -> int:
     return sum(entry.size_bytes for entry in absent.values())
 
 
-def _try_out(board: Board, state: State, release: str, run_trial: RunTrial) -> State:
+def _try_out(board: Board, state: State, source: Source, run_trial: RunTrial) -> State:
     """STAGED -> TRIAL -> GOOD. `current` changes after the golden vectors held, and GOOD is written last."""
+    from concurrent.futures import ThreadPoolExecutor  # not above: slow to load, and most starts install nothing
+
+    from edge.bytecode import compile_modules
+
+    release, modules = source.release, [name for name in sorted(source.manifest.files) if name.endswith(".py")]
     state = begin_trial(state, release)
     save_state(board, state)
-    run_trial(board.release(release))
+    with ThreadPoolExecutor(1) as pool:
+        trial = pool.submit(run_trial, board.release(release))  # mostly waits for a process on another core
+        compile_modules(board.release(release), modules)
+    trial.result()
     write_whole(board.path("edgewise"), LAUNCHER.encode("ascii"), mode=0o755)
     point_current(board, release)
     state = confirm(state, release)

@@ -4,12 +4,11 @@ import errno
 import hashlib
 import os
 import shutil
-from contextlib import suppress
 from typing import Iterable
 
 from edge.board import NEXT, Board
 from edge.contract.archive import MANIFEST, SIGNATURE
-from edge.contract.files import TEMPORARY, read_pieces, sync_folder, write_pieces, write_whole
+from edge.contract.files import TEMPORARY, read_pieces, sync_folder, write_pieces
 from edge.contract.manifest import FileEntry, Manifest
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -35,11 +34,8 @@ def build_folder(board: Board, release: str, manifest: Manifest, data: bytes, si
         path = os.path.join(partial, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         _link(board.path("objects", entry.sha256), path)
-    write_whole(os.path.join(partial, MANIFEST), data, mode=0o444)
-    write_whole(os.path.join(partial, SIGNATURE), signature, mode=0o444)
-    for name in manifest.files:
-        if name.endswith(".py"):
-            _compile(os.path.join(partial, name))
+    write_pieces(os.path.join(partial, MANIFEST), [data], 0o444)
+    write_pieces(os.path.join(partial, SIGNATURE), [signature], 0o444)
     for folder, _, _ in os.walk(partial):
         sync_folder(folder)
     os.rename(partial, board.release(release))
@@ -72,12 +68,3 @@ def _link(source: str, path: str) -> None:
             raise
         with open(source, "rb") as file:
             write_pieces(path, read_pieces(file), 0o444)
-
-
-def _compile(path: str) -> None:
-    """Puts bytecode beside a module: what runs later writes nothing into a release, and would compile it each time."""
-    import py_compile  # not above: each start of a command imports this file, and only an install compiles
-
-    with suppress(py_compile.PyCompileError):  # the trial says what is wrong with it
-        with open(py_compile.compile(path, doraise=True), "rb") as made:
-            os.fsync(made.fileno())

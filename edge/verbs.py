@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 from edge.board import Board
 from edge.contract.errors import BoardError, InputError
-from edge.contract.results import RETRAINED, Outcome
+from edge.contract.results import BUSY, RETRAINED, Outcome
 
 
 def install(board: Board, options: argparse.Namespace) -> Outcome:
@@ -88,6 +88,7 @@ def status(board: Board, options: argparse.Namespace) -> Outcome:
     report, is_retrained = read_status(board), runs_retrained(board)
     lines = ["current: {}".format(report.current), "previous: {}".format(report.previous)]
     lines += ["{}: {} {}".format(name, entry.state, entry.why).strip() for name, entry in report.releases.items()]
+    lines += [BUSY] if report.busy else []
     lines += [RETRAINED] if is_retrained else []
     fields = dict(report._asdict(), retrained=is_retrained)
     fields["releases"] = {name: dict(entry._asdict()) for name, entry in report.releases.items()}

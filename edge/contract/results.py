@@ -2,6 +2,7 @@
 
 from typing import Any, Dict, NamedTuple, Tuple
 
+BUSY = "a release is being installed, or gone back from, right now"
 RETRAINED = (
     "the network's last blocks were retrained on this board: they run in float,"
     " and the release's certificate and golden vectors are not about them"

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import zlib
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ def test_bytes_that_do_not_inflate_give_too_little_and_no_error() -> None:
         for _ in range(3):
             data[noise.randrange(len(data))] = noise.randrange(256)
         assert len(inflated(bytes(data), 10_240)) <= 10_240
+
+
+def test_what_a_lost_link_left_is_measured_and_what_another_release_does_not_need_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "incoming" / "objects"
+    folder.mkdir(parents=True)
+    for name, data in (("whole", b"data"), ("half.part", b"da"), ("other", b"more"), ("another.part", b"m")):
+        (folder / name).write_bytes(data)
+    found = courier.arrived(str(tmp_path), "incoming/objects", ["whole", "half", "never"])["parts"]
+    assert found == {"whole": [4, sha256(b"data").hexdigest()], "half": [2, sha256(b"da").hexdigest()]}
+    assert sorted(path.name for path in folder.iterdir()) == ["half.part", "whole.part"]
 
 
 def test_a_receiver_that_has_refused_has_the_last_word_however_much_it_is_still_told(

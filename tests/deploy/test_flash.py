@@ -10,12 +10,17 @@ import pytest
 from run_maker import changed, content_of, make_run
 
 from deploy.archive import archive_bytes
-from deploy.flash import FlashReport, flash
+from deploy.flash import FlashReport, _turn, flash
 from deploy.installed import rollback, rotate, status
 from deploy.keys import keygen
 from deploy.pack import pack
+from deploy.verbs import _flash_lines
+from deploy.verbs import status as status_lines
+from edge.board import Board, locked
 from edge.contract.archive import read_signed_part
 from edge.contract.errors import BoardError, FormatError, GateError, InputError, TrustError, UsageError
+from edge.contract.results import BUSY
+from edge.engine_record import Circumstances, Measured, Record, Tried, save_record
 
 NOW = datetime(2026, 11, 22, 5, 0, 0, tzinfo=timezone.utc)
 INSTALL = "runtime/edge/install.py"
@@ -155,10 +160,31 @@ def test_what_runs_is_the_boards_copy_of_the_runtime_never_the_desks(
     marked, marker = with_marker(desk, desk.one, 3, desk.key)
     release = desk.flash(marked, desk.public).release
     root = desk.root.resolve()
-    assert set(marker.read_text().split()) == {str(root / "bootstrap" / INSTALL)}
+    assert set(marker.read_text().split()) == {str(root / "bootstrap" / INSTALL.replace("runtime/", "runtime.zip/"))}
     marker.unlink()
     status(desk.target)
     assert set(marker.read_text().split()) == {str(root / "releases" / release / INSTALL)}
+
+
+def test_the_runtime_is_sent_first_and_then_the_largest_file() -> None:
+    sizes = {"labels.txt": 8, "model.u8.onnx": 900, "runtime/edge/run.py": 20, "head.npz": 700, "runtime/edge/a.py": 1}
+    order = ["runtime/edge/run.py", "runtime/edge/a.py", "model.u8.onnx", "head.npz", "labels.txt"]
+    assert sorted(sizes, key=lambda name: _turn(name, sizes[name])) == order
+
+
+def test_status_says_that_a_flash_is_under_way(flashed: Desk) -> None:
+    with locked(Board(str(flashed.root), "x86_64")):
+        assert BUSY in status_lines(flashed.target).lines
+    assert BUSY not in status_lines(flashed.target).lines
+
+
+def test_a_board_whose_engines_were_measured_with_another_network_is_to_measure_again(flashed: Desk) -> None:
+    with_another = Circumstances("", "x86_64", "", "", "1.31.1", "", models="0" * 64)
+    measured = Measured(with_another, (Tried("cpu-u8", "u8", "", 5, 5, 1.0, 3.25),), "cpu-u8", "no other runs")
+    save_record(Board(str(flashed.root), "x86_64"), Record("", (measured,)))
+    report = flashed.flash(flashed.two)
+    assert report.needs_measuring
+    assert f"`edgewise engines --board {flashed.target}` again" in _flash_lines(flashed.target, report)[-1]
 
 
 def test_a_model_that_computes_something_else_is_not_installed(flashed: Desk) -> None:

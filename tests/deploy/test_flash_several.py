@@ -23,9 +23,11 @@ NOW = datetime(2026, 11, 22, 5, 0, 0, tzinfo=timezone.utc)
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def release(tmp_path: Path) -> Path:
-    return pack(make_run(tmp_path / "run"), keygen(tmp_path / "desk").key, NOW, name="tiny").archive
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Beside it is `desk.pub`."""
+    folder = tmp_path_factory.mktemp("release")
+    return pack(make_run(folder / "run"), keygen(folder / "desk").key, NOW, name="tiny", out=folder / "1.edge").archive
 
 
 def test_boards_are_asked_about_one_by_one_and_then_flashed_together(release: Path, tmp_path: Path) -> None:
@@ -42,7 +44,7 @@ def test_boards_are_asked_about_one_by_one_and_then_flashed_together(release: Pa
         happened.append(f"asked {contact.target}")
         return True
 
-    done = flash_several(release, targets, tmp_path / "desk.pub", progress, agree)
+    done = flash_several(release, targets, release.with_name("desk.pub"), progress, agree)
     assert [(each.target, each.report and each.report.state) for each in done] == [(t, "GOOD") for t in targets]
     assert happened[:3] == [f"asked {target}" for target in targets]
     assert sorted(happened[3:]) == [f"bytes {target}" for target in targets]
@@ -53,7 +55,11 @@ def test_one_that_fails_or_is_refused_stops_no_other(release: Path, tmp_path: Pa
     (tmp_path / "other" / "thesis.txt").write_text("not a board")
     targets = [f"local:{tmp_path}/{name}" for name in ("a", "other", "no", "b")]
     done = flash_several(
-        release, targets, tmp_path / "desk.pub", lambda *_: None, lambda contact: not contact.target.endswith("no")
+        release,
+        targets,
+        release.with_name("desk.pub"),
+        lambda *_: None,
+        lambda contact: not contact.target.endswith("no"),
     )
     assert [each.report is not None for each in done] == [True, False, False, True]
     assert "holds something else" in str(done[1].error) and "nobody agreed" in str(done[2].error)
@@ -72,7 +78,7 @@ def test_the_command_says_a_line_for_each_board_and_fails_if_one_did(
     board = SshBoard(tmp_path / "ssh", sys.executable)
     monkeypatch.setenv("PATH", f"{board.bin}:{os.environ['PATH']}")
     command = [sys.executable, "-m", "edgewise", "flash", str(release), board.target, f"local:{tmp_path}/a",
-               "127.0.0.1:1", "--trust", str(tmp_path / "desk.pub"), "--yes", "--json"]  # fmt: skip
+               "127.0.0.1:1", "--trust", str(release.with_name("desk.pub")), "--yes", "--json"]  # fmt: skip
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     finally:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import random
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from run_maker import certify, content_of, make_run, unverified
 
+from deploy.archive import archive_bytes
 from deploy.keys import keygen, load_private_key, load_public_key, verifier
 from deploy.pack import pack
 from edge.contract.archive import Archive
@@ -61,6 +63,19 @@ def test_any_zip_program_reads_the_archive(run: Path, key: Path) -> None:
     with zipfile.ZipFile(pack(run, key, NOW).archive) as archive:
         assert archive.testzip() is None
         assert archive.namelist()[:2] == ["manifest.json", "manifest.sig"]
+
+
+def test_a_file_is_stored_or_deflated_by_what_its_middle_gains(tmp_path: Path) -> None:
+    text, noise = b"text " * 13_000, random.Random(0).randbytes(1 << 16)
+    contents = [
+        ("network", 3 * (1 << 16), [text, noise, noise]),
+        ("log", 3 * len(text), [noise, text, text]),
+        ("nothing", 0, []),
+    ]
+    (tmp_path / "made.zip").write_bytes(archive_bytes(b"{}", b"", contents))
+    with zipfile.ZipFile(tmp_path / "made.zip") as archive:
+        stored = {entry.filename: entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist()}
+    assert (stored["network"], stored["log"], stored["nothing"]) == (True, False, True)
 
 
 def test_the_same_inputs_give_the_same_bytes(run: Path, key: Path, tmp_path: Path) -> None:

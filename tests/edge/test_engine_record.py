@@ -19,6 +19,7 @@ from edge.engine_record import (
     load_record,
     measured_now,
     models_hash,
+    needs_measuring,
     parse_record,
     record_bytes,
     save_record,
@@ -109,3 +110,16 @@ def test_what_belongs_to_no_installed_release_goes_with_what_tensorrt_built_for_
     assert os.path.isdir(cache_folder(board, upgraded, "tensorrt-fp16"))
     assert not os.path.exists(os.path.dirname(cache_folder(board, old, "x")))
     assert len(os.listdir(board.path("engines"))) == 1
+
+
+def test_a_board_that_measured_other_networks_needs_to_again_and_one_that_measured_none_does_not(tmp_path):
+    board = new_board(tmp_path / "board")
+    other = manifest(**{"model.float.onnx": b"other"})
+    assert not needs_measuring(board, manifest())
+    save_record(board, Record("", (measured(circumstances(board, other)),)))
+    assert needs_measuring(board, manifest()) and not needs_measuring(board, other)
+    save_record(board, Record("", (measured(circumstances(board, manifest())), measured(circumstances(board, other)))))
+    assert not needs_measuring(board, manifest())
+    with open(board.path("engines.json"), "w") as file:
+        file.write("damaged")
+    assert not needs_measuring(board, manifest())  # `status` says so
