@@ -26,7 +26,7 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     from edge.sources import find_feed
     from edge.tally import Tally
 
-    for flag in ("tls", "metrics"):
+    for flag in ("tls", "metrics", "collect"):
         if getattr(options, flag):
             raise UsageError("--{} without --web".format(flag), "both", "leave it out")
     feeds = [find_feed(text) for text in options.source]
