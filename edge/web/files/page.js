@@ -451,6 +451,7 @@ function showCollected({ folder, most, total, labels: counts, pictures: newest }
   $("collected-hint").textContent = `${total} of at most ${most}, in ${folder}${total > newest.length ? `; the newest ${newest.length} are shown` : ""}.`;
   const there = new Set(newest.map((each) => each.id));
   for (const id of thumbs.keys()) if (!there.has(id)) thumbs.delete(id);
+  const focused = document.activeElement; // the list is made anew under the person's hands
   const parts = [];
   for (const { label, pictures: count } of counts) {
     const its = newest.filter((each) => each.label === label);
@@ -459,7 +460,6 @@ function showCollected({ folder, most, total, labels: counts, pictures: newest }
     list.setAttribute("aria-label", `Collected of ${label}`);
     parts.push(list);
   }
-  const focused = document.activeElement; // the list is made anew under the person's hands
   $("collected").replaceChildren(...parts);
   if ($("collected").contains(focused)) focused.focus();
 }
