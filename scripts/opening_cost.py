@@ -1,4 +1,4 @@
-"""What a start saves by opening the network as onnxruntime has optimized it: python scripts/opening_cost.py RUN [ROUNDS]
+"""What a start saves by opening the network as optimized before: python scripts/opening_cost.py RUN [ROUNDS]
 
 Processor time, which a busy machine changes less than the clock, of opening model.u8.onnx and what was made of it, each
 in processes of their own by turns; medians. And whether both answer the same bits, on random pictures.
