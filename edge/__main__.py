@@ -1,5 +1,6 @@
 """The board's command line: ROOT/edgewise VERB. Only this file prints and exits."""
 
+import errno
 import faulthandler
 import getpass
 import importlib
@@ -13,7 +14,7 @@ import warnings
 from edge.board import Board
 from edge.command_line import make_parser
 from edge.contract.boards import find_board
-from edge.contract.errors import EdgewiseError
+from edge.contract.errors import BoardError, EdgewiseError
 from edge.contract.packages import add_packages
 from edge.contract.results import Outcome
 
@@ -24,6 +25,7 @@ _SOURCES = ("run", "collect", "serve", "frames", "soak")
 _LEARNING = ("run", "teach", "fit", "forget", "learned", "alerts", "engines")
 _SERVICE = ("supervise", "service", "logs", "doctor")
 _ENGINES = ("timing", "soak")
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)  # what a file met, and no fault of edgewise
 
 
 def main(arguments: list) -> int:
@@ -161,6 +163,9 @@ def _start_current(board, arguments):
 
 def _report(error: Exception, as_json: bool) -> int:
     """One line on stderr, or with --json one object on stdout. Returns the exit code."""
+    if isinstance(error, OSError) and error.errno in _DISK:
+        found = "{}: {}".format(error.filename or "a file", error.strerror)
+        error = BoardError(found, "a disk with room that can be written", "free some space, or check the disk")
     if isinstance(error, EdgewiseError):
         fields = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
         line, code = str(error), error.exit_code

@@ -13,6 +13,7 @@ from edge.deep import Deep, TunedEngine, open_deep
 from edge.engine import Engine, run_in_batches
 from edge.head import even
 from edge.look import Look, apply_table
+from edge.optimized import open_certified
 from edge.release import Release
 from edge.ridge import leverage
 
@@ -32,12 +33,13 @@ def open_backbone(
 ) -> Backbone:
     """Loads the network and head.npz of `release`. Raises FormatError.
 
-    engine: opened with the file of that form; without one the CPU runs it. profile: as for edge.engine.open_session().
+    engine: opened with the file of that form; without one the CPU runs the u8 file. profile: as for
+    edge.engine.open_session().
     """
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
     key = backbone_key(release.backbone(form), base.step)
-    engine = engine or Engine(release.file("model.{}.onnx".format(form)), threads, profile=profile)
+    engine = engine or open_certified(release, threads, profile)
     return Backbone(release.labels, spec, engine, base, key, open_deep(release, threads), form)
 
 

@@ -13,6 +13,7 @@ from edge.contract.errors import BoardError, FormatError, GateError
 from edge.engine_record import Measured, cache_folder, circumstances, load_record, measured_now
 from edge.engines import CERTIFIED, TENSORRT, Kind, find_kind
 from edge.golden import GoldenReport, check_golden
+from edge.optimized import prove_certified
 from edge.release import Release
 
 MEASURE = "`edgewise engines` measures"
@@ -98,12 +99,14 @@ def open_built(board: Board, release: Release, kind: Kind, threads: int = 1, pro
 
 
 def prove(board: Board, release: Release, kind: Kind) -> GoldenReport:
-    """Runs the golden vectors; TensorRT builds the engine for it if need be. Raises BoardError, FormatError, GateError.
+    """Runs the golden vectors; TensorRT builds the engine for it if need be, and onnxruntime optimizes the certified.
 
-    What TensorRT built must have been kept: each start would build it anew.
+    What TensorRT built must have been kept: each start would build it anew. Raises BoardError, FormatError, GateError.
     """
     from edge.open_engine import open_engine
 
+    if kind == CERTIFIED:
+        return prove_certified(release)
     cache = None
     if kind.runs_in == TENSORRT:
         cache = cache_folder(board, circumstances(board, release.manifest), kind.name)

@@ -2,65 +2,40 @@
 
 import argparse
 import contextlib
-import os
 import time
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
-import cv2
 import numpy as np
 
-from edge.contract.errors import InputError, UsageError
-from edge.contract.files import write_whole
-from edge.contract.labels import check_label
+from edge.collection import Collection, check_folder_label
+from edge.contract.errors import UsageError
 from edge.contract.results import FrameResult, Outcome, Prediction, SourceState
 from edge.loop import run_loop
-from edge.preprocess import decode_picture
 from edge.sources import Frame, find_feed
-from edge.sources.files import PICTURE_ENDINGS
 
 MOST_LABELS = 9  # keys 1 to 9
-_SIDE = 16  # of the small grey pictures that are compared
-_ALIKE = 3.0  # of 255, mean difference: the same scene again, but for a sensor's noise and a hand's shake
 _STANDARD_INPUT = 0
 
 
 class Collector:
-    """A folder in ImageFolder layout, DATA/LABEL/TIME-NUMBER.png, without two pictures of a label that are alike."""
+    """Takes pictures of a few labels, each by its key, and counts them."""
 
     def __init__(self, folder: str, labels: Sequence[str], clock: Callable[[], float] = time.time) -> None:
         """What is in the folder already counts. Raises UsageError for labels, InputError for a folder."""
         if not 1 <= len(labels) <= MOST_LABELS:
             raise UsageError("{} labels".format(len(labels)), "1 to {}".format(MOST_LABELS), "name fewer")
-        self.labels = tuple(check_label(label) for label in labels)
+        self.labels = tuple(check_folder_label(label) for label in labels)
         self.taken = dict.fromkeys(self.labels, 0)
         self.alike = 0  # that were not taken, since one like them was there
-        self._folder = folder
-        self._clock = clock
-        self._seen: Dict[str, List[np.ndarray]] = {}
+        self._collection = Collection(folder, clock)
         for label in self.labels:
-            place = os.path.join(folder, label)
-            try:
-                os.makedirs(place, exist_ok=True)
-                names = [name for name in sorted(os.listdir(place)) if name.lower().endswith(PICTURE_ENDINGS)]
-            except OSError as error:
-                raise InputError(
-                    "{}: {}".format(place, error.strerror), "a folder that you may write to", "choose another"
-                ) from None
-            self._seen[label] = [_small(decode_picture(os.path.join(place, name))) for name in names]
+            self._collection.open_label(label)
 
     def take(self, label: str, frame: Frame) -> bool:
         """Writes the frame as `label`; False if one like it is there. Raises InputError where it cannot be written."""
-        small = _small(frame.image)
-        if any(np.abs(small - other).mean() < _ALIKE for other in self._seen[label]):
+        if self._collection.take(label, frame) is None:
             self.alike += 1
             return False
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._clock()))
-        path = os.path.join(self._folder, label, "{}-{:06d}.png".format(stamp, frame.sequence))
-        try:
-            write_whole(path, cv2.imencode(".png", frame.image)[1].tobytes())
-        except OSError as error:
-            raise InputError("{}: {}".format(path, error.strerror), "room for a picture", "free some space") from None
-        self._seen[label].append(small)
         self.taken[label] += 1
         return True
 
@@ -91,12 +66,6 @@ def collect(options: argparse.Namespace, has_display: bool, print_line: Callable
     lines = ["{}: {} pictures".format(label, count) for label, count in collector.taken.items()]
     lines.append("{} left out, as one like them was there".format(collector.alike))
     return Outcome(tuple(lines), {"taken": collector.taken, "alike": collector.alike, "folder": options.out})
-
-
-def _small(image: np.ndarray) -> np.ndarray:
-    """(16, 16) int16, grey."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    return cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
 
 
 def _help(labels: Sequence[str], everything: bool) -> str:

@@ -88,6 +88,11 @@ def _add_run(add):
         help="send alerts and events to the broker mqtt://[USER:PASSWORD@]HOST[:PORT][/PREFIX], mqtts:// for TLS, or to"
         " the one that stands in @FILE",
     )
+    run.add_argument(
+        "--collect",
+        metavar="DATA",
+        help="with --web: a button on the page takes pictures into DATA/LABEL/, for `edgewise train`",
+    )
     run.add_argument("--metrics", action="store_true", help="with --web: serve /metrics, for Prometheus")
     run.add_argument("--engine", metavar="NAME", help="for this run, instead of what `engines` chose")
 

@@ -11,8 +11,9 @@ import numpy as np
 import onnxruntime
 
 from edge.contract.errors import BoardError, UsageError
-from edge.engine import Engine, infer, write_profile
-from edge.engines import CPU, OPENVINO, TENSORRT, Kind
+from edge.engine import infer, write_profile
+from edge.engines import CERTIFIED, OPENVINO, TENSORRT, Kind
+from edge.optimized import open_certified
 from edge.release import Release
 
 _WORKSPACE_BYTES = 1 << 28  # for TensorRT's builder, which otherwise asks for more than a Nano has beside the rest
@@ -28,8 +29,8 @@ def open_engine(
     it so, UsageError for a profile of OpenVINO, which makes none.
     """
     path = release.file("model.{}.onnx".format(kind.form))
-    if kind.runs_in == CPU:
-        return Engine(path, threads, profile=profile)
+    if kind == CERTIFIED:
+        return open_certified(release, threads, profile)
     if kind.runs_in == OPENVINO:
         from edge.openvino_session import OpenVinoSession
 

@@ -26,7 +26,7 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     from edge.sources import find_feed
     from edge.tally import Tally
 
-    for flag in ("tls", "metrics"):
+    for flag in ("tls", "metrics", "collect"):
         if getattr(options, flag):
             raise UsageError("--{} without --web".format(flag), "both", "leave it out")
     feeds = [find_feed(text) for text in options.source]
@@ -48,9 +48,8 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
         show, pressed = _sinks(stack, options)
         say = Speaker(print_line, options.json, several=len(feeds) > 1)
         alert, mark = _alerting(stack, board, options, current, [feed.name for feed in feeds], say)
-        frames = stack.enter_context(
-            contextlib.closing(run_loop(feeds, teacher.classify_prepared, teacher.prepare, manner, told=told))
-        )
+        classify, prepare = _stages(options, teacher)
+        frames = stack.enter_context(contextlib.closing(run_loop(feeds, classify, prepare, manner, told=told)))
         try:
             for frame, result in frames:
                 tallies[result.source].add(result)
@@ -141,6 +140,16 @@ def _trace(stack: contextlib.ExitStack, options: argparse.Namespace) -> Tuple[An
     from edge.profiling import Trace
 
     return Trace(), os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "onnxruntime")
+
+
+def _stages(options: argparse.Namespace, teacher: Any) -> Tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """What classifies and what prepares, with --profile in NVTX ranges where the board has their library."""
+    if not options.profile:
+        return teacher.classify_prepared, teacher.prepare
+    from edge.nvtx import open_nvtx, ranged
+
+    nvtx = open_nvtx()
+    return ranged(nvtx, "infer", teacher.classify_prepared), ranged(nvtx, "prepare", teacher.prepare)
 
 
 def _refuse_several(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from edge.serve import Learnt
 from edge.sources import Frame
 from edge.trial import golden_process
 from edge.web.address import Address, own_names
+from edge.web.collecting import Collecting
 from edge.web.desk import Desk
 from edge.web.guard import Guard
 from edge.web.password import PASSWORD, TOKEN, known_password, scraper_token
@@ -32,6 +33,7 @@ class Settings(NamedTuple):
     keep_pictures: bool
     person: str  # who teaches, or ""
     metrics: bool = False  # whether numbers are counted for a monitoring system
+    collect: Optional[str] = None  # the folder for pictures that are collected
 
 
 class Page:
@@ -75,7 +77,7 @@ def open_page(
 
     ask_password: gives what a person types after a question, or None where nobody is asked; alerting: as for Site.
     Raises UsageError for an address that cannot be had or needs a password that nobody set, or without Tornado;
-    BoardError for a bad password file.
+    BoardError for a bad password file; InputError for a folder to collect in that cannot be had.
     """
     from edge.web.server import PageServer
 
@@ -87,6 +89,7 @@ def open_page(
     tls = _tls(settings.tls) if settings.tls else None
     scene, desk = Scene(), Desk()
     teaching = Teaching(learnt, settings.keep_pictures, settings.person)
+    collecting = Collecting(settings.collect, scene.in_view) if settings.collect else None
     running = os.path.basename(release_path)
     releases = Releases(board, running, golden_process(board.root, environment))
     site = Site(
@@ -98,12 +101,15 @@ def open_page(
         Thermometer(Place(board.root)),
         metrics,
         alerting,
+        collecting,
     )
     with PageServer(site, settings.address, tls) as server:
         try:
             yield Page(scene, desk, teaching, _lines(settings, server), metrics)
         finally:
             desk.close()
+            if collecting is not None:
+                collecting.close()
 
 
 def _metrics(learnt: Learnt) -> Any:

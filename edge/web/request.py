@@ -1,7 +1,7 @@
 """What the page's server is asked and what it answers, apart from the library that carries it."""
 
 import json
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, Iterator, NamedTuple, Optional
 
 from edge.contract.errors import EdgewiseError, InputError, UsageError
 
@@ -28,6 +28,7 @@ class Reply(NamedTuple):
     body: bytes = b""
     session: Optional[str] = None  # a new value for the cookie; "" takes it away
     headers: Dict[str, str] = {}  # noqa: RUF012  never changed; besides those that every reply has
+    pieces: Optional[Iterator[bytes]] = None  # instead of the body: none empty, each made when the one before is sent
 
 
 class Refused(Exception):

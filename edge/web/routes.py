@@ -48,9 +48,12 @@ class Site:
         thermometer: Callable[[], Optional[float]],
         metrics: Any = None,
         alerting: Any = None,
+        collecting: Any = None,
     ) -> None:
-        """thermometer: gives degrees C, or None where the board does not say; metrics: an edge.web.metrics.Metrics, and
-        alerting: an edge.alerts.alerting.Alerting, where there is one.
+        """thermometer: gives degrees C, or None where the board does not say.
+
+        metrics: an edge.web.metrics.Metrics, alerting: an edge.alerts.alerting.Alerting, and collecting: an
+        edge.web.collecting.Collecting, each where there is one.
         """
         self.guard = guard
         self.scene = scene
@@ -60,6 +63,7 @@ class Site:
         self._thermometer = thermometer
         self._metrics = metrics
         self._alerting = alerting
+        self._collecting = collecting
         self.routes = self._table()
         self._patterns = [(re.compile(_pattern(route.path)), route) for route in self.routes]
 
@@ -81,12 +85,18 @@ class Site:
     def now(self, newest: Optional[Newest]) -> Dict[str, Any]:
         """What a viewer is told with every picture: of the frame, of what somebody collects, and how hot it is.
 
-        `changes` are numbers that become others when the lists of /api/learned, /api/events and /api/alerts do.
+        `changes` are numbers that become others when the lists of /api/learned, /api/events, /api/alerts and
+        /api/collected do.
         """
-        alerts = self._alerting.changes if self._alerting else 0
-        counts = {"learned": self.teaching.changes, "events": self.scene.events.count(), "alerts": alerts}
-        heat = self._thermometer()
-        return dict(self.scene.now(newest), hold=self.teaching.hold_fields(), changes=counts, temperature_c=heat)
+        now = dict(self.scene.now(newest), hold=self.teaching.hold_fields(), temperature_c=self._thermometer())
+        now["collecting"] = self._collecting.hold_fields() if self._collecting else None
+        now["changes"] = {
+            "learned": self.teaching.changes,
+            "events": self.scene.events.count(),
+            "alerts": self._alerting.changes if self._alerting else 0,
+            "collected": self._collecting.changes if self._collecting else None,
+        }
+        return now
 
     def _table(self) -> List[Route]:
         files = [Route("GET", path, functools.partial(_file, *place), True) for path, place in _FILES.items()]
@@ -111,6 +121,13 @@ class Site:
             Route("GET", "/api/alerts/{id}/picture", self._alert_picture),
             Route("POST", "/api/alerts/{id}/mark", self._mark),
             Route("DELETE", "/api/marks/newest", lambda request: self._alerts(lambda alerting: alerting.take_back())),
+            Route("GET", "/api/collected", self._collected(lambda its: its.fields())),
+            Route("GET", "/api/collected.zip", self._collected_zip),
+            Route("POST", "/api/collected/hold", self._begin_to_collect),
+            Route("DELETE", "/api/collected/hold", self._collected(lambda its: its.end())),
+            Route("DELETE", "/api/collected/newest", self._collected(lambda its: its.take_back())),
+            Route("GET", "/api/collected/{id}/picture", self._collected_picture),
+            Route("DELETE", "/api/collected/{id}", self._remove_collected),
             Route("GET", "/metrics", self._metrics_text, for_scrapers=True),
             Route("GET", "/api/releases", lambda request: json_reply(self._releases.fields())),
             Route("POST", "/api/rollback", lambda request: json_reply(self._releases.go_back())),
@@ -163,6 +180,32 @@ class Site:
     def _alert_picture(self, request: Request, alert: str) -> Reply:
         alerting = self._alerting
         return _jpeg(self._desk.ask(lambda: alerting.picture(int(alert))) if alerting else b"")
+
+    def _its_collecting(self) -> Any:
+        """Its methods are for any thread: nothing of them waits for the loop."""
+        if self._collecting is None:
+            raise Refused(
+                404, "nothing is collected in this run", "a run that does", "start `run --web --collect DATA`"
+            )
+        return self._collecting
+
+    def _collected(self, task: Callable[[Any], Any]) -> Callable[[Request], Reply]:
+        return lambda request: json_reply(task(self._its_collecting()))
+
+    def _begin_to_collect(self, request: Request) -> Reply:
+        its = self._its_collecting()
+        return json_reply(its.begin(fields_of(request, label=str)["label"]), 201)
+
+    def _collected_picture(self, request: Request, picture: str) -> Reply:
+        return _jpeg(self._its_collecting().jpeg(int(picture)))
+
+    def _remove_collected(self, request: Request, picture: str) -> Reply:
+        return json_reply(self._its_collecting().remove(int(picture)))
+
+    def _collected_zip(self, request: Request) -> Reply:
+        pieces = self._its_collecting().zip_pieces()
+        name = {"Content-Disposition": 'attachment; filename="collected.zip"'}
+        return Reply(200, "application/zip", headers=name, pieces=pieces)
 
     def _metrics_text(self, request: Request) -> Reply:
         if self._metrics is None:

@@ -35,7 +35,14 @@ def run_with_page(
     With `left` among the outcome's fields, another release is current. Parameters and errors as those of open_page().
     """
     _refuse_others(options)
-    settings = Settings(parse_address(options.web), options.tls, options.keep_pictures, options.person, options.metrics)
+    settings = Settings(
+        parse_address(options.web),
+        options.tls,
+        options.keep_pictures,
+        options.person,
+        options.metrics,
+        options.collect,
+    )
     feed = find_feed(options.source[0])
     feed = feed if feed.live else replayed(feed)
     manner = Manner(options.max_fps, options.skip_still, options.smooth, options.min_score)

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Optional, Set
+from typing import Any, AsyncIterator, Iterator, Optional, Set
 
 from edge.contract.errors import UsageError
 from edge.web.address import Address
@@ -22,6 +22,7 @@ from edge.web.scene import Newest
 try:
     import tornado.httpserver
     import tornado.ioloop
+    import tornado.iostream
     import tornado.netutil
     import tornado.web
     import tornado.websocket
@@ -105,6 +106,16 @@ class PageServer:
         if self._closing:
             return error_reply(503, "Refused", "the page is being closed", "one that is open", "try again")
         return await self._loop.run_in_executor(self._pool, self.site.answer, request)
+
+    async def pieces(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+        """Each, made in another thread. Raises OSError where the server is closed, and what making one does."""
+        while True:
+            if self._closing:
+                raise OSError("the page is being closed")
+            piece = await self._loop.run_in_executor(self._pool, next, pieces, b"")
+            if not piece:
+                return
+            yield piece
 
     def share_soon(self) -> None:
         """A viewer has come. From the server's own thread."""
@@ -197,7 +208,19 @@ class _Asked(tornado.web.RequestHandler):
         return None  # nothing is to be kept
 
     async def get(self) -> None:
-        _answer(self, await self._server.answer(_request(self.request, self._server.scheme)))
+        reply = await self._server.answer(_request(self.request, self._server.scheme))
+        if reply.pieces is None or self.request.method == "HEAD":
+            _answer(self, reply)
+            return
+        _begin_answer(self, reply)
+        try:
+            async for piece in self._server.pieces(reply.pieces):
+                self.write(piece)
+                await asyncio.wait_for(self.flush(), _PATIENCE_S)
+        except (OSError, asyncio.TimeoutError, tornado.iostream.StreamClosedError):
+            # The other end went or is too slow, or a file could not be read: without its end nobody takes it for whole
+            self._auto_finish = False
+            self.request.connection.close()
 
     head = post = delete = get
 
@@ -288,8 +311,10 @@ def _request(asked: Any, scheme: str) -> Request:
     )
 
 
-def _answer(handler: Any, reply: Reply) -> None:
+def _begin_answer(handler: Any, reply: Reply) -> None:
+    """Its status and headers."""
     handler.set_status(reply.status)
+    handler.set_header("Content-Type", reply.content_type)
     for name, value in reply.headers.items():
         handler.set_header(name, value)
     if reply.session is not None:  # Morsel knows SameSite from Python 3.8 on
@@ -297,9 +322,12 @@ def _answer(handler: Any, reply: Reply) -> None:
         parts += ["Max-Age=0"] if not reply.session else []
         parts += ["Secure"] if handler.request.protocol == "https" else []
         handler.set_header("Set-Cookie", "; ".join(parts))
+
+
+def _answer(handler: Any, reply: Reply) -> None:
+    _begin_answer(handler, reply)
     if reply.status == 204:
         handler.clear_header("Content-Type")
         handler.finish()
     else:
-        handler.set_header("Content-Type", reply.content_type)
         handler.finish(reply.body)

@@ -3,6 +3,7 @@
 import re
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tiny_board import command, stripes, tiny_board
 
 from bench.browser import CHROMIUM, DRIVER, chromium
 from edge.web.password import make_hash, save_password
+from train.folder import open_zip
 
 pytest.importorskip("tornado", reason="the page needs Tornado")
 pytest.importorskip("selenium", reason="no Selenium to drive a browser with")
@@ -37,7 +39,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     Path(root, "personal").mkdir(exist_ok=True)
     save_password(str(Path(root, "personal", "page-password")), make_hash(PASSWORD))
     words = ("--web", "0.0.0.0:0", "--alert", "cat", "--alert", "unknown", "--alert-pictures", "1")
-    line, runtime, environment = command(root, "run", folder / "frames", *words)
+    line, runtime, environment = command(root, "run", folder / "frames", *words, "--collect", folder / "data")
     process = subprocess.Popen(line, cwd=runtime, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     found = re.search(r"http://[^:]+:(\d+)/", process.stdout.readline())
@@ -98,7 +100,7 @@ def test_a_person_logs_in_teaches_what_is_in_view_sees_whether_it_is_enough_and_
     ActionChains(browser).key_down(Keys.SPACE).pause(1.5).key_up(Keys.SPACE).perform()
     _until(browser, f"document.querySelectorAll('#examples .cross').length > {taught}")
     both = _examples(browser)
-    browser.find_element("css selector", "#examples .cross").click()
+    browser.execute_script("document.querySelector('#examples .cross').click()")  # in one step: the list is made anew
     _until(browser, f"document.querySelectorAll('#examples .cross').length === {both - 1}")
 
     for _ in range(2):
@@ -107,6 +109,40 @@ def test_a_person_logs_in_teaches_what_is_in_view_sees_whether_it_is_enough_and_
         _until(browser, f"document.querySelectorAll('#examples .cross').length < {before}")
     assert _examples(browser) == 0
     _until(browser, "document.getElementById('verdict').textContent === 'nothing is taught.'")
+
+
+def test_a_person_collects_pictures_takes_them_back_and_downloads_what_training_reads(
+    page: str, browser: Any, tmp_path: Path
+) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    shown = "document.querySelectorAll('#collected img')"
+    take, label = _find(browser, "take"), _find(browser, "label")
+    for name in ("Tasse", "Stift"):
+        label.send_keys(Keys.CONTROL + "a")
+        label.send_keys(name)
+        ActionChains(browser).click_and_hold(take).pause(1.5).release().perform()
+        _until(browser, f"document.getElementById('said-text').textContent.includes('collected as “{name}”')")
+    _until(browser, f"{shown}.length >= 4 && [...{shown}].every((each) => each.naturalWidth > 0)")
+    both = browser.execute_script(f"return {shown}.length")
+    take.send_keys("")  # the focus; then by the keyboard alone: one more hold, taken back as one
+    ActionChains(browser).key_down(Keys.SPACE).pause(0.5).key_up(Keys.SPACE).perform()
+    _until(browser, "document.getElementById('said-text').textContent.includes('collected as “Stift”')")
+    if browser.execute_script(f"return {shown}.length") > both:
+        _find(browser, "undo").click()
+    _until(browser, f"{shown}.length === {both}")
+    browser.find_element("css selector", "#collected .cross").send_keys(Keys.ENTER)
+    _until(browser, f"{shown}.length === {both - 1}")
+    _until(browser, "document.activeElement.className === 'cross'")
+
+    cookie = browser.get_cookie("edgewise")["value"]
+    asked = urllib.request.Request(page + "api/collected.zip", headers={"Cookie": f"edgewise={cookie}"})  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=WAIT_S) as reply:  # noqa: S310
+        (tmp_path / "collected.zip").write_bytes(reply.read())
+    with open_zip(tmp_path / "collected.zip") as data:
+        assert data.labels == ("Stift", "Tasse")
+        assert len(data.parts["train"].targets) == both - 1
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_an_alert_is_shown_with_its_picture_marked_and_unmarked(page: str, browser: Any) -> None:

@@ -49,6 +49,7 @@ BOARD = {
         "--person",
         "--web",
         "--tls",
+        "--collect",
         "--metrics",
         "--alert",
         "--alert-pictures",

@@ -15,6 +15,7 @@ from edge.serve import Learnt
 from edge.sources import Frame, monotonic_ns
 from edge.store import open_store
 from edge.web.address import Address, own_names
+from edge.web.collecting import Collecting
 from edge.web.desk import Desk
 from edge.web.guard import Guard
 from edge.web.page import Page
@@ -75,8 +76,13 @@ class Camera:
 
 
 @contextlib.contextmanager
-def page_world(folder, password=None, keep_pictures=False, make_metrics=None, scraper_token="", rules=()):
-    """(client, camera) of a served page whose loop turns in a thread of its own."""
+def page_world(
+    folder, password=None, keep_pictures=False, make_metrics=None, scraper_token="", rules=(), collecting=None
+):
+    """(client, camera) of a served page whose loop turns in a thread of its own.
+
+    collecting: as Collecting(), but for in_view; without, pictures go into `folder`/collected.
+    """
     ready, stop, made = threading.Event(), threading.Event(), {}
 
     def loop():
@@ -86,7 +92,9 @@ def page_world(folder, password=None, keep_pictures=False, make_metrics=None, sc
             metrics = make_metrics(lambda: learnt.examples) if make_metrics else None
             guard = Guard(password, own_names(), scraper_token=scraper_token)
             alerting = make_alerting(learnt, rules)
-            site = Site(guard, scene, desk, teaching, FixedReleases(), lambda: 41.5, metrics, alerting)
+            parts = dict(collecting or {"folder": str(folder) + "/collected"}, in_view=scene.in_view)
+            its = Collecting(**parts)
+            site = Site(guard, scene, desk, teaching, FixedReleases(), lambda: 41.5, metrics, alerting, its)
             page = Page(scene, desk, teaching, [], metrics)
             with PageServer(site, Address("127.0.0.1", 0), None) as server:
                 made.update(port=server.port, camera=Camera(page, learnt, alerting), site=site)
@@ -95,6 +103,7 @@ def page_world(folder, password=None, keep_pictures=False, make_metrics=None, sc
                     made["camera"].turn(lambda: not stop.is_set())
                 finally:
                     desk.close()
+                    its.close()
 
     thread = threading.Thread(target=loop)
     thread.start()

@@ -11,7 +11,7 @@ from tiny_board import FILES
 
 from edge.contract.boards import ANY, NAMES
 from edge.contract.errors import BoardError, FormatError, GateError, UsageError
-from edge.contract.manifest import Manifest
+from edge.contract.manifest import FileEntry, Manifest
 from edge.contract.spec import FORMS
 from edge.engine_record import Tried
 from edge.engines import CERTIFIED, CUDA, OPENVINO, TENSORRT, candidates, find_kind
@@ -33,7 +33,8 @@ def release(tmp_path):
     for name, source in (("model.u8.onnx", "tiny.u8.onnx"), ("golden.npz", "tiny.golden.npz")):
         with open(os.path.join(FILES, source), "rb") as file:
             (tmp_path / name).write_bytes(file.read())
-    return Release(str(tmp_path), Manifest(1, "tiny", "1", 1, "", (ANY,), SPEC, {}), ("cat", "dog"))
+    files = {"model.u8.onnx": FileEntry(os.path.getsize(str(tmp_path / "model.u8.onnx")), "0" * 64)}
+    return Release(str(tmp_path), Manifest(1, "tiny", "1", 1, "", (ANY,), SPEC, files), ("cat", "dog"))
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {ANY, "x86_64", "aarch64"}))

@@ -144,3 +144,22 @@ def _serves(pid, camera):
 def _content(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+# In a process of its own: a limit holds for a whole process.
+_FULL = """
+import resource, sys
+from edge.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as a full disk; Python ignores SIGXFSZ
+sys.exit(main(["--board", sys.argv[1], "supervise", "test:"]))
+"""
+
+
+def test_a_full_disk_is_a_line_about_the_disk_and_no_fault_of_edgewise(tmp_path):
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL, str(tmp_path)], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    said = done.stderr.decode().splitlines()
+    assert done.returncode == 1 and len(said) == 1 and "a disk with room" in said[0] and "fault" not in said[0]
+    assert os.listdir(str(tmp_path)) == []

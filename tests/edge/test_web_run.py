@@ -75,6 +75,20 @@ def test_by_default_only_this_machine_reaches_the_page_and_no_password_is_asked_
         until(lambda: client.ask("GET", "/api/now")[2]["state"]["name"] == "live")
 
 
+def test_pictures_are_collected_only_by_a_run_that_was_asked_to(root, tmp_path):
+    with _running(root, "--web", "127.0.0.1:0") as (_, port):
+        client = PageClient(port)
+        client.enter()
+        assert client.ask("GET", "/api/now")[2]["changes"]["collected"] is None
+        assert client.ask("GET", "/api/collected")[0] == 404
+    with _running(root, "--web", "127.0.0.1:0", "--collect", tmp_path / "data") as (_, port):
+        client = PageClient(port)
+        client.enter()
+        until(lambda: client.ask("POST", "/api/collected/hold", {"label": "cup"})[0] == 201)
+        until(lambda: client.ask("GET", "/api/now")[2]["collecting"]["pictures"] > 0)
+    assert os.listdir(str(tmp_path / "data" / "cup"))  # also of a hold that the end of the run cut short
+
+
 def test_where_others_could_reach_it_nothing_starts_without_a_password(root):
     code, line = _refused(root, "--web", "0.0.0.0:0")
     assert code == 2 and "no password" in line
@@ -134,11 +148,13 @@ def test_with_a_certificate_the_page_is_served_over_tls(root, tmp_path):
         (("--web", "--teach", "cup"), "--web with --teach"),
         (("--tls", "board.pem"), "--tls without --web"),
         (("--metrics",), "--metrics without --web"),
+        (("--collect", "data"), "--collect without --web"),
+        (("--web", "127.0.0.1:0", "--collect", "/dev/null/data"), "/dev/null/data"),
     ],
 )
 def test_wrong_use_is_one_line(root, arguments, found):
     code, line = _refused(root, *arguments)
-    assert code == 2 and found in line
+    assert code in (1, 2) and found in line
 
 
 @pytest.mark.parametrize("package, flags", [("tornado", ("--web",)), ("prometheus_client", ("--web", "--metrics"))])

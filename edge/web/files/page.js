@@ -17,9 +17,13 @@ const MOST_CHIPS = 24, MOST_HELD = 40, ANNOUNCE_MS = 2500;
 let token = "";
 let socket = null;
 let retryMs = 500;
-let changes = { learned: -1, events: -1, alerts: -1 };
-let labels = [];
+const UNSEEN = { learned: -1, events: -1, alerts: -1, collected: -1 };
+let changes = UNSEEN;
+let labels = []; // with what was taught of each
+let folders = []; // with what was collected of each
 let hold = null; // {label, begun: a promise of having begun} while the button is held
+let taking = null; // the same of the other button
+let undoSaid = null; // what takes back what was just said to be done
 let releaseOfPage = "";
 let announcedAt = 0;
 let newestAlert = null; // its number, once the list was there
@@ -86,7 +90,7 @@ async function start() {
   if (!session.open) return showLogIn();
   $("log-in").hidden = true;
   $("page").hidden = false;
-  changes = { learned: -1, events: -1, alerts: -1 };
+  changes = UNSEEN;
   watch();
   attempt(showRelease)();
 }
@@ -168,10 +172,13 @@ function show(now) {
   $("heat").hidden = now.temperature_c === null;
   if (now.temperature_c !== null) $("temperature").textContent = `${Math.round(now.temperature_c)} °C`;
   showAnswer(live ? result : null);
-  showHold(now.hold);
+  showHold(now.hold, now.collecting);
   if (now.changes.learned !== changes.learned) attempt(async () => showLearned(await ask("GET", "/api/learned")))();
   if (now.changes.events !== changes.events) attempt(showEvents)();
   if (now.changes.alerts !== changes.alerts) attempt(async () => showAlerts(await ask("GET", "/api/alerts")))();
+  const collects = now.changes.collected !== null; // else this run was started without
+  $("collect").hidden = $("collected-card").hidden = !collects;
+  if (collects && now.changes.collected !== changes.collected) attempt(async () => showCollected(await ask("GET", "/api/collected")))();
   changes = now.changes;
 }
 
@@ -202,31 +209,43 @@ function chosen() {
 
 function showHoldText() {
   const label = chosen();
-  $("hold-text").textContent = label ? `Hold to teach “${label}”` : "Hold to teach";
+  if (!hold) $("hold-text").textContent = label ? `Hold to teach “${label}”` : "Hold to teach";
+  if (!taking) $("take-text").textContent = label ? `Hold to collect “${label}”` : "Hold to collect";
   $("hold").disabled = !label && !hold;
+  $("take").disabled = !label && !taking;
   for (const chip of $("chips").children) chip.setAttribute("aria-pressed", String(chip.value === label));
 }
 
-function showHold(held) {
-  $("collecting").hidden = !held;
-  if (held) $("collecting").textContent = `${held.label}: ${held.pictures}`;
+function showHold(held, collecting) {
+  const shown = held || collecting;
+  $("collecting").hidden = !shown;
+  if (shown) $("collecting").textContent = `${shown.label}: ${shown.pictures}`;
+  if (taking && collecting) $("take-text").textContent = collecting.stopped || `${collecting.pictures} of “${taking.label}” … let go to end`;
   if (!hold) return;
   const count = held ? held.pictures : 0;
   $("hold-text").textContent = count >= MOST_HELD ? "That is plenty. Let go" : `${count} of “${hold.label}” … let go to learn`;
   $("hold-fill").style.setProperty("--to", `${(100 * count) / MOST_HELD}%`);
 }
 
-function begin() {
+// Asks for the beginning; what is held, or null where nothing begins. letGo: where the board refuses
+function begun(path, button, letGo) {
   const label = chosen();
-  if (hold || !label) return;
-  hold = { label, begun: ask("POST", "/api/hold", { label }) };
-  $("hold").dataset.held = "yes";
+  if (hold || taking || !label) return null;
+  const held = { label, begun: ask("POST", path, { label }) };
+  button.dataset.held = "yes";
   $("said").hidden = true;
-  showHold(null);
-  hold.begun.catch((error) => {
+  held.begun.catch((error) => {
     letGo();
     toast(error.message);
   });
+  return held;
+}
+
+function begin() {
+  const held = begun("/api/hold", $("hold"), letGo);
+  if (!held) return;
+  hold = held;
+  showHold(null, null);
 }
 
 function letGo() {
@@ -238,59 +257,67 @@ function letGo() {
 
 const end = attempt(async () => {
   if (!hold) return;
-  const { begun } = hold;
+  const { begun: has } = hold;
   letGo();
-  if (!(await begun.catch(() => null))) return;
+  if (!(await has.catch(() => null))) return;
   $("hold-text").textContent = "Learning …";
   try {
     const lesson = await ask("POST", "/api/lessons");
-    const count = lesson.ids.length;
-    say(`${count} ${count === 1 ? "picture" : "pictures"} taught as “${lesson.label}”.`, true);
+    say(`${pictures(lesson.ids.length)} taught as “${lesson.label}”.`, undo);
     showLearned(lesson.learned);
   } finally {
     showHoldText();
   }
 });
 
-function say(text, canUndo) {
+function pictures(count) {
+  return `${count} ${count === 1 ? "picture" : "pictures"}`;
+}
+
+// takeBack: what the button beside it does; without, there is none
+function say(text, takeBack) {
   $("said-text").textContent = text;
   $("said").hidden = false;
-  $("undo").hidden = !canUndo;
+  $("undo").hidden = !takeBack;
+  undoSaid = takeBack;
   $("announced").textContent = text;
 }
 
-const button = $("hold");
-button.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0) return;
-  button.setPointerCapture(event.pointerId);
-  begin();
-});
-for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) button.addEventListener(name, end);
-button.addEventListener("contextmenu", (event) => event.preventDefault());
-button.addEventListener("keydown", (event) => {
-  if (event.key !== " " && event.key !== "Enter") return;
-  event.preventDefault();
-  if (!event.repeat) begin();
-});
-button.addEventListener("keyup", (event) => {
-  if (event.key === " " || event.key === "Enter") end();
-});
-button.addEventListener("blur", end);
-// A screen reader or a switch clicks without a pointer: the first click begins, the second ends
-button.addEventListener("click", (event) => {
-  if (event.detail === 0) hold ? end() : begin();
-});
+function holdable(button, begins, ends, isHeld) {
+  button.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    button.setPointerCapture(event.pointerId);
+    begins();
+  });
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) button.addEventListener(name, ends);
+  button.addEventListener("contextmenu", (event) => event.preventDefault());
+  button.addEventListener("keydown", (event) => {
+    if (event.key !== " " && event.key !== "Enter") return;
+    event.preventDefault();
+    if (!event.repeat) begins();
+  });
+  button.addEventListener("keyup", (event) => {
+    if (event.key === " " || event.key === "Enter") ends();
+  });
+  button.addEventListener("blur", ends);
+  // A screen reader or a switch clicks without a pointer: the first click begins, the second ends
+  button.addEventListener("click", (event) => {
+    if (event.detail === 0) isHeld() ? ends() : begins();
+  });
+}
+
+holdable($("hold"), begin, end, () => hold);
 
 $("label").addEventListener("input", showHoldText);
 $("label").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && chosen()) button.focus();
+  if (event.key === "Enter" && chosen()) $("hold").focus();
 });
 
 async function forgotten(path) {
   const report = await ask("DELETE", path);
   const count = report.ids.length;
   const also = report.looks.length || report.passes ? ", with what was made of it" : "";
-  say(`${count} ${count === 1 ? "example" : "examples"} taken back${also}.`, false);
+  say(`${count} ${count === 1 ? "example" : "examples"} taken back${also}.`, null);
   showLearned(report.learned);
 }
 
@@ -298,13 +325,22 @@ const undo = attempt(async () => {
   await forgotten("/api/lessons/newest");
   $("hold").focus();
 });
-$("undo").addEventListener("click", undo);
+$("undo").addEventListener("click", () => undoSaid());
 $("undo-last").addEventListener("click", undo);
 
 function showLearned(learned) {
   labels = learned.labels;
-  fill($("labels"), labels, (each) => make("option", { value: each.label }));
-  fill($("chips"), labels.slice(0, MOST_CHIPS), (each) => {
+  showLabels();
+  showVerdict(learned);
+  showExamples(learned);
+  showHoldText();
+}
+
+function showLabels() {
+  const known = new Set(labels.map((each) => each.label));
+  const all = [...labels, ...folders.filter((each) => !known.has(each.label))];
+  fill($("labels"), all, (each) => make("option", { value: each.label }));
+  fill($("chips"), all.slice(0, MOST_CHIPS), (each) => {
     const chip = make("button", { type: "button", value: each.label }, each.label);
     if (each.examples) chip.append(make("small", {}, String(each.examples)));
     chip.addEventListener("click", () => {
@@ -313,9 +349,6 @@ function showLearned(learned) {
     });
     return chip;
   });
-  showVerdict(learned);
-  showExamples(learned);
-  showHoldText();
 }
 
 function showVerdict({ verdict, set_aside: aside, retrained }) {
@@ -368,10 +401,78 @@ function thumb(example) {
   } else {
     row.append(make("span", { className: "none", title: "its picture was not kept" }, `#${example.id}`));
   }
-  const cross = make("button", { type: "button", className: "cross" }, "×");
-  cross.setAttribute("aria-label", `Forget example ${example.id} of ${example.label}`);
-  cross.addEventListener("click", attempt(() => forgotten(`/api/examples/${example.id}`)));
-  row.append(cross);
+  row.append(cross(`Forget example ${example.id} of ${example.label}`, () => forgotten(`/api/examples/${example.id}`)));
+  return row;
+}
+
+// -- collecting -----------------------------------------------------------------------------------------------------
+
+const thumbs = new Map(); // of what was collected, by id: the list changes while pictures come, and none is loaded twice
+
+function beginToTake() {
+  taking = begun("/api/collected/hold", $("take"), letGoToTake) || taking;
+}
+
+function letGoToTake() {
+  taking = null;
+  $("take").dataset.held = "no";
+  showHoldText();
+}
+
+const endToTake = attempt(async () => {
+  if (!taking) return;
+  const { begun: has } = taking;
+  letGoToTake();
+  if (!(await has.catch(() => null))) return;
+  const { ids, label, alike, stopped, collected } = await ask("DELETE", "/api/collected/hold");
+  const others = alike ? `; ${alike} not, as one like ${alike === 1 ? "it" : "them"} was there` : "";
+  say(`${pictures(ids.length)} collected as “${label}”${others}.${stopped && ` ${stopped}.`}`, ids.length ? takeBack : null);
+  showCollected(collected);
+});
+
+holdable($("take"), beginToTake, endToTake, () => taking);
+
+const takeBack = attempt(async () => {
+  await removed("/api/collected/newest");
+  $("take").focus();
+});
+
+async function removed(path) {
+  const report = await ask("DELETE", path);
+  say(`${pictures(report.removed.length)} removed.`, null);
+  showCollected(report);
+}
+
+function showCollected({ folder, most, total, labels: counts, pictures: newest }) {
+  folders = counts;
+  showLabels();
+  showHoldText();
+  $("download").hidden = total === 0;
+  $("collected-hint").textContent = `${total} of at most ${most}, in ${folder}${total > newest.length ? `; the newest ${newest.length} are shown` : ""}.`;
+  const there = new Set(newest.map((each) => each.id));
+  for (const id of thumbs.keys()) if (!there.has(id)) thumbs.delete(id);
+  const focused = document.activeElement; // the list is made anew under the person's hands
+  const parts = [];
+  for (const { label, pictures: count } of counts) {
+    const its = newest.filter((each) => each.label === label);
+    parts.push(make("div", { className: "group" }, make("h3", {}, label), make("small", {}, String(count))));
+    const list = make("ul", { className: "thumbs" }, ...its.map(collectedThumb));
+    list.setAttribute("aria-label", `Collected of ${label}`);
+    parts.push(list);
+  }
+  $("collected").replaceChildren(...parts);
+  if ($("collected").contains(focused)) focused.focus();
+}
+
+function collectedThumb({ id, label, name }) {
+  if (thumbs.has(id)) return thumbs.get(id);
+  const row = make("li", { title: name }, make("img", { src: `/api/collected/${id}/picture`, alt: name, loading: "lazy" }));
+  row.append(cross(`Remove ${name} of ${label}`, async () => {
+    const next = row.nextElementSibling || row.previousElementSibling;
+    await removed(`/api/collected/${id}`);
+    (next ? next.querySelector("button") : $("take")).focus();
+  }));
+  thumbs.set(id, row);
   return row;
 }
 
@@ -462,6 +563,13 @@ function make(tag, fields, ...children) {
   const made = Object.assign(document.createElement(tag), fields);
   made.append(...children);
   return made;
+}
+
+function cross(text, remove) {
+  const button = make("button", { type: "button", className: "cross" }, "×");
+  button.setAttribute("aria-label", text);
+  button.addEventListener("click", attempt(remove));
+  return button;
 }
 
 function bar(from, to) {
