@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 DESK = {
     "check": ["data", "out"],
-    "train": ["data", "out", "recipe", "network", "size", "epochs", "seed", "resume", "device"],
+    "train": ["data", "out", "recipe", "network", "size", "epochs", "seed", "resume", "device", "pieces", "profile"],
     "compare": ["runs", "out"],
     "import": ["network", "out", "weights", "labels", "size"],
     "quantize": ["run", "ptq", "qat", "pictures", "data", "recipe", "deeper", "seed"],
