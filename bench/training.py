@@ -1,7 +1,6 @@
 """The story of `edgewise bench train`: finished runs and planted faults in, rows out, written group by group."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from bench.trained import Claim, trained_rows
 from edge.contract.errors import UsageError
 
 NAME = "train"
+FULL, QUICK = 3, 1  # seeds: runs of a group, at most
 _CLAIMS = (
     Claim("trashnet", "photos", 94.0, least_seed=92.5, least_gain=1.0, most_minutes=10.0),
     Claim("animals", "photos", 97.5),
@@ -21,23 +21,11 @@ _PLANTED = 1000  # the seed of the planted faults reported on; how suspects are 
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class Settings:
-    seeds: int  # runs of a group, at most
-
-    def __str__(self) -> str:
-        return f"at most {self.seeds} seeds"
-
-
-FULL = Settings(3)
-QUICK = Settings(1)
-
-
 class TrainingBench:
-    def __init__(self, runs: Path, data: Path, out: Path, settings: Settings, command: str, progress: Progress) -> None:
-        self.runs, self.data, self.out, self.settings = runs, data, out, settings
+    def __init__(self, runs: Path, data: Path, out: Path, seeds: int, command: str, progress: Progress) -> None:
+        self.runs, self.data, self.out, self.seeds = runs, data, out, seeds
         self.command, self.progress = command, progress
-        self.machine = {**machine(), "settings": str(settings)}
+        self.machine = {**machine(), "settings": f"at most {seeds} seeds"}
         self.rows: list[Row] = []
 
     def measure(self, only: str | None) -> list[Row]:
@@ -58,7 +46,7 @@ class TrainingBench:
         return {**{claim.group: partial(self.trained, claim) for claim in _CLAIMS}, "check": self.check}
 
     def trained(self, claim: Claim) -> list[Row]:
-        return trained_rows(claim, self.runs, self.settings.seeds, self.command, partial(self.progress, claim.group))
+        return trained_rows(claim, self.runs, self.seeds, self.command, partial(self.progress, claim.group))
 
     def check(self) -> list[Row]:
         pictures = self.data / "trashnet" / "trashnet_256.zip"

@@ -52,8 +52,8 @@ def bench(
     command = shlex.join([*words, *(["--quick"] if quick else [])])
     measured: tuple[dict[str, str], list[Row]]
     if name == training.NAME:
-        settings_of_training = training.QUICK if quick else training.FULL
-        training_bench = training.TrainingBench(runs, data, out, settings_of_training, command, progress)
+        seeds = training.QUICK if quick else training.FULL
+        training_bench = training.TrainingBench(runs, data, out, seeds, command, progress)
         measured = training_bench.machine, training_bench.measure(only)
     elif name == int8.NAME:
         int8_bench = int8.Int8Bench(runs, out, int8.QUICK if quick else int8.FULL, command, progress)
