@@ -19,6 +19,7 @@ from train.augment import make_augment
 from train.checkpoint import EpochMetrics, State
 from train.data import DataSet, Pictures, Progress
 from train.freeze import set_training
+from train.mix import mix
 from train.network import to_input
 from train.predict import predict
 from train.recipe import Recipe
@@ -62,7 +63,8 @@ def train_epoch(
                 group["lr"] = rate
             pixels = augment(torch.from_numpy(data.train.pixels[chosen]).to(device))
             targets = torch.from_numpy(data.train.targets[chosen]).to(device)
-            losses += _step(state, recipe, pixels, targets)
+            mixed = mix(pixels, targets, recipe.mixup, recipe.cutmix, len(data.labels))
+            losses += _step(state, recipe, *mixed)
             if progress:
                 progress(state.steps, total)
     if not all(tensor.isfinite().all() for tensor in state.tensors().values()):
@@ -79,7 +81,8 @@ def train_epoch(
 def _step(state: State, recipe: Recipe, pixels: Tensor, targets: Tensor) -> float:
     """One step of the optimizer and of the average. Returns the loss before it.
 
-    The batch goes through the network in `state.pieces`, whose gradients add up to those of the whole.
+    targets: (N,), or (N, classes) shares. The batch goes through the network in `state.pieces`, whose gradients add up
+    to those of the whole.
     """
     device = pixels.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp and _has_bfloat16(device))
