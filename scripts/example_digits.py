@@ -1,4 +1,4 @@
-"""Makes what docs/examples/digits.md tells, from the project's folder: PYTHONPATH=. python scripts/example_digits.py OUT
+"""Makes what docs/examples/digits.md tells: PYTHONPATH=. python scripts/example_digits.py OUT
 
 OUT gets two runs, one of scikit-learn's digits as they are and one with their inverted pictures beside them, what each
 reads, and digits.png. Two to three minutes on two cores.
@@ -89,7 +89,7 @@ def draw(path: Path, digits: DataSet, found: dict[str, Answers]) -> None:
     """A few test digits on paper, and what each network made of them."""
     targets = digits.test.targets
     chosen = [int(np.flatnonzero(targets == digits.labels.index(label))[0]) for label in SHOWN]
-    scenes = [Scene(label, digits.test.pixels[i, ..., 0]) for label, i in zip(SHOWN, chosen)]
+    scenes = [Scene(label, digits.test.pixels[i, ..., 0]) for label, i in zip(SHOWN, chosen, strict=True)]
     readings = [Reading(name, [digits.labels[answers[i]] for i in chosen]) for name, answers in found.items()]
     right = ", ".join(f"{name} {100 * float((answers == targets).mean()):.1f} %" for name, answers in found.items())
     caption = f"{len(targets)} test digits on paper: {right}"
