@@ -34,7 +34,7 @@ RECIPE = [
 ]
 DESK = {
     "check": ["data", "out"],
-    "train": ["data", "out", "recipe", "size", "resume", "device", *RECIPE],
+    "train": ["data", "out", "recipe", "size", "resume", "device", "pieces", "profile", *RECIPE],
     "compare": ["runs", "out"],
     "import": ["network", "out", "weights", "labels", "size"],
     "quantize": ["run", "ptq", "qat", "pictures", "data", "recipe", "deeper", "seed"],
