@@ -20,6 +20,7 @@ from train.checkpoint import EpochMetrics, State
 from train.data import DataSet, Pictures, Progress
 from train.freeze import set_training
 from train.group import ALONE, Group, keep_gradients
+from train.mix import mix
 from train.network import to_input
 from train.predict import predict
 from train.recipe import Recipe
@@ -91,7 +92,7 @@ def _take_steps(
     per_epoch = recipe.steps_per_epoch(pictures)
     losses = rate = data_seconds = 0.0
     set_training(state.network, recipe.frozen_norms)
-    batches = _batches(state, data.train, recipe, device, group)
+    batches = _batches(state, data, recipe, device, group)
     with _seeded(group.own_seed(recipe.seed), state.epoch, device):
         for _ in range(per_epoch):
             if group.any(stop()):
@@ -159,22 +160,24 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 
 def _batches(
-    state: State, pictures: Pictures, recipe: Recipe, device: torch.device, group: Group
+    state: State, data: DataSet, recipe: Recipe, device: torch.device, group: Group
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
     """What this process takes of every step of an epoch: pixels, targets, and the weight of their mean loss.
 
     The order is a new one each epoch and the same in every process; the rest after whole batches is left out. By their
-    weights the processes' losses have the mean of the whole batch, also where it has no equal shares.
+    weights the processes' losses have the mean of the whole batch, also where it has no equal shares. Targets are (N,),
+    or (N, classes) where pictures are mixed.
     """
-    count = len(pictures.targets)
+    count = len(data.train.targets)
     order = np.random.default_rng((recipe.seed, state.epoch)).permutation(count)
     augment = make_augment(recipe.augmentation, group.own_seed(recipe.seed), state.steps)
     for step in range(recipe.steps_per_epoch(count)):
         chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
         mine = group.share(chosen)
-        pixels = augment(torch.from_numpy(pictures.pixels[mine]).to(device))
-        targets = torch.from_numpy(pictures.targets[mine]).to(device)
-        yield pixels, targets, len(mine) * group.size / len(chosen)
+        pixels = augment(torch.from_numpy(data.train.pixels[mine]).to(device))
+        targets = torch.from_numpy(data.train.targets[mine]).to(device)
+        mixed = mix(pixels, targets, recipe.mixup, recipe.cutmix, len(data.labels))
+        yield *mixed, len(mine) * group.size / len(chosen)
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,12 +18,14 @@ from train.interrupt import until_interrupted
 from train.loop import TrainReport
 from train.loop import train as run_training
 from train.recipe import load_recipe, override
+from train.recipe_flags import with_recipe_flags
 from train.run_folder import PAGE, disk_errors
 from train.run_page import write_run_page
 
 Progress = Callable[[str, int, int], None]
 
 
+@with_recipe_flags
 def train(
     data: Annotated[str, typer.Argument(help="A folder, zip or .npz of pictures, or a name: digits, mnist, cifar10.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
@@ -31,36 +33,30 @@ def train(
     command: str,
     recipe: Annotated[
         str | None,
-        typer.Option(help="A recipe's name (small, photos), or a YAML file: by default what suits the pictures."),
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="Instead of the recipe's: a name, or your own as package.module:function.")
+        typer.Option(help="small, photos, photos-large, or a YAML file: by default what suits the pictures."),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side, instead of the recipe's: 32 to 512.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the split, the weights and the order.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu or cuda: by default the GPU if there is one.")] = None,
     pieces: Annotated[int, typer.Option(help="In which a batch goes through the network, to save memory.", min=1)] = 1,
     profile: Annotated[bool, typer.Option("--profile", help="Leave a trace of a few steps, too.")] = False,
+    **given: Any,
 ) -> Outcome:
     """Train a network on a folder of pictures.
 
     DATA has a folder a class, or train/ val/ test/ with a folder a class each. Missing parts are cut by the seed. The
     same seed on the same CPU gives the same weights. Ctrl-C keeps what was learnt, and --resume goes on from the last
-    whole epoch. RUN/report.html says what the network is worth. Several processes share the work under torchrun.
+    whole epoch. RUN/report.html says what the network is worth. Several processes share the work under torchrun. Every
+    field of the recipe is a flag.
 
-    Examples: edgewise train digits --out runs/digits; edgewise train photos/ --out runs/photos --epochs 30
+    Examples: edgewise train digits --out runs/digits; edgewise train photos/ --out runs/photos --epochs 3
+    --learning-rate 0.001
     """
     began = time.monotonic()
     with open_data(data) as raw:
-        chosen = Choice(recipe, "") if recipe else choose_recipe(raw, network)
+        chosen = Choice(recipe, "") if recipe else choose_recipe(raw, given["network"])
         named = load_recipe(chosen.recipe)
-        settings = override(named, network, size)
-        if seed is not None:
-            settings = replace(settings, seed=seed)
-        if epochs is not None:
-            settings = replace(settings, epochs=epochs, min_steps=0)
+        settings = override(override(named, {"height": size, "width": size}), given)
         sides = (settings.height, settings.width)
         pictures = prepare_data(raw, settings.seed, sides, progress=lambda done, of: progress("pictures", done, of))
     with joined() as group, until_interrupted() as stop, disk_errors(out):
