@@ -82,14 +82,14 @@ def train_speed_rows(data: Path, quick: bool, command: str, progress: Callable[[
             progress(turn + 1, rounds)
     seconds = {way: np.array(found) for way, found in turns.items()}
     return [
-        _row("as each is by default", seconds, PHOTOS, TUTORIAL, command),
-        _row("the whole network trained in both", seconds, PHOTOS_WHOLE, TUTORIAL, command),
-        _row("the same layers frozen in both", seconds, PHOTOS, TUTORIAL_FROZEN, command),
+        speed_row("as each is by default", seconds, PHOTOS, TUTORIAL, command),
+        speed_row("the whole network trained in both", seconds, PHOTOS_WHOLE, TUTORIAL, command),
+        speed_row("the same layers frozen in both", seconds, PHOTOS, TUTORIAL_FROZEN, command),
     ]
 
 
-def _row(name: str, seconds: Mapping[str, NDArray[np.float64]], ours: str, theirs: str, command: str) -> Row:
-    """seconds: of a step, (turns, 2): of the clock, of processor time."""
+def speed_row(name: str, seconds: Mapping[str, NDArray[np.float64]], ours: str, theirs: str, command: str) -> Row:
+    """The median ratio over the turns. seconds: of a step, (turns, 2): of the clock, of processor time."""
     ratios = seconds[theirs] / seconds[ours]
     low, ratio, high = np.percentile(ratios[:, 0], [25, 50, 75])
     speeds = {way: BATCH / float(np.median(seconds[way][:, 0])) for way in (ours, theirs)}
