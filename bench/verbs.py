@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench import camera, flash, int8, learning
+from bench import camera, flash, int8, learning, training
 from bench.rows import Row, as_fields, markdown
 from edge.contract.errors import UsageError
 from edge.contract.results import Outcome
@@ -17,14 +17,14 @@ _PYTHON36 = Path(__file__).resolve().parents[1] / ".venv36" / "bin" / "python"  
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="What is measured: int8, learning, flash or camera.")],
+    name: Annotated[str, typer.Argument(help="What is measured: train, int8, learning, flash or camera.")],
     progress: Callable[[str, int, int], None],
     runs: Annotated[Path, typer.Option(help="Finished run folders, as scripts/NAME_runs.py leaves them.")] = Path(
         "runs"
     ),
-    data: Annotated[Path, typer.Option(help="For learning: the data sets' folders.")] = Path("data"),
+    data: Annotated[Path, typer.Option(help="For train and learning: the data sets' folders.")] = Path("data"),
     only: Annotated[
-        str | None, typer.Option(help="For learning: one group of rows, such as paper; a wrong name lists them.")
+        str | None, typer.Option(help="For train and learning: one group of rows; a wrong name lists them.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer pictures, seeds or draws: two minutes.")] = False,
     out: Annotated[Path, typer.Option(help="Where NAME.json and NAME.md are written, row by row.")] = Path("bench-out"),
@@ -32,25 +32,30 @@ def bench(
         Path | None, typer.Option(envvar="PYTHON36", help="A Python 3.6 with the packages of constraints/py36.txt.")
     ] = None,
 ) -> Outcome:
-    """Measure the claims beside the public tools. int8: accuracy, agreement, latency, exactness. learning: new classes
-    from a few examples, what is unknown, calibration, the time of a pass, corrections by MNIST's writers, looks.
-    flash: time and bytes over a real sshd; installs that are killed, cut off from power and mutated (as root, for
-    its mounts). camera: the frame loop beside raw inference and others' loops, ages, start,
-    memory, streams lost and back.
+    """Measure the claims beside the public tools. train: accuracy beside heads on frozen features, time, what `check`
+    finds of planted faults. int8: accuracy, agreement, latency, exactness. learning: new classes from a few examples,
+    what is unknown, calibration, the time of a pass, corrections by MNIST's writers, looks. flash: time and bytes over
+    a real sshd; installs that are killed, cut off from power and mutated (as root, for its mounts). camera: the frame
+    loop beside raw inference and others' loops, ages, start, memory, streams lost and back.
 
     A tool that is not installed or does not work has its failing command in the table; `scripts/setup bench` installs
     them. A claim that does not hold is printed like any other.
 
     Examples: edgewise bench int8 --runs runs; edgewise bench learning --runs runs --data data
     """
-    if only and name != learning.NAME:
-        raise UsageError(f"--only with the bench {name!r}", f"--only with {learning.NAME}", "leave it out")
+    grouped = (training.NAME, learning.NAME)
+    if only and name not in grouped:
+        raise UsageError(f"--only with the bench {name!r}", f"--only with {' or '.join(grouped)}", "leave it out")
     words = ["edgewise", "bench", name, "--runs", str(runs)]
-    words += ["--data", str(data)] if name == learning.NAME else []
+    words += ["--data", str(data)] if name in grouped else []
     words += ["--only", only] if only else []
     command = shlex.join([*words, *(["--quick"] if quick else [])])
     measured: tuple[dict[str, str], list[Row]]
-    if name == int8.NAME:
+    if name == training.NAME:
+        seeds = training.QUICK if quick else training.FULL
+        training_bench = training.TrainingBench(runs, data, out, seeds, command, progress)
+        measured = training_bench.machine, training_bench.measure(only)
+    elif name == int8.NAME:
         int8_bench = int8.Int8Bench(runs, out, int8.QUICK if quick else int8.FULL, command, progress)
         measured = int8_bench.machine, int8_bench.measure(python36 or _find_python36())
     elif name == learning.NAME:
@@ -65,7 +70,7 @@ def bench(
         camera_bench = camera.CameraBench(runs, out, settings_of_camera, command, progress)
         measured = camera_bench.machine, camera_bench.measure()
     else:
-        names = ", ".join((int8.NAME, learning.NAME, flash.NAME, camera.NAME))
+        names = ", ".join((training.NAME, int8.NAME, learning.NAME, flash.NAME, camera.NAME))
         raise UsageError(f"the bench {name!r}", f"one of {names}", f"run `edgewise bench {int8.NAME}`")
     lines = markdown(*measured).splitlines()
     if quick:

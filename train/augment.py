@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -20,15 +21,15 @@ _PIXELS_A_DRAW = 8 * 32 * 32
 class Augmentation:
     """Strengths, each 0 for none. Raises UsageError for one out of bounds."""
 
-    degrees: float = 0.0  # rotation, either way
-    translate: float = 0.0  # of the picture's size, either way
-    scale: float = 0.0  # 0.1: from 0.9 to 1.1 times
-    crop: float = 0.0  # of the area, at most: cut off at random, and the rest resized to the whole
-    shear: float = 0.0  # degrees, either way, along both axes
-    brightness: float = 0.0  # 0.2: from 0.8 to 1.2 times
-    contrast: float = 0.0  # likewise
-    saturation: float = 0.0  # likewise
-    flip: float = 0.0  # probability of a left-right mirror image
+    degrees: Annotated[float, "Rotation, either way."] = 0.0
+    translate: Annotated[float, "Of the picture's size, either way."] = 0.0
+    scale: Annotated[float, "0.1: from 0.9 to 1.1 times."] = 0.0
+    crop: Annotated[float, "Of the area, at most: cut off at random, and the rest resized to the whole."] = 0.0
+    shear: Annotated[float, "Degrees, either way, along both axes."] = 0.0
+    brightness: Annotated[float, "0.2: from 0.8 to 1.2 times."] = 0.0
+    contrast: Annotated[float, "As brightness."] = 0.0
+    saturation: Annotated[float, "As brightness."] = 0.0
+    flip: Annotated[float, "Probability of a left-right mirror image."] = 0.0
 
     def __post_init__(self) -> None:
         for name, bound in _MOST.items():

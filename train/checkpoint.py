@@ -12,6 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 from edge.contract.errors import FormatError
 from train.tensors import check_tensors, read_tensors, write_tensors
 
+_COUNTS = {"steps": int, "rate": float, "pieces": int, "first_step_seconds": float}  # of a State
+
 
 @dataclass(frozen=True)
 class EpochMetrics:
@@ -26,6 +28,8 @@ class EpochMetrics:
     val_loss: float
     val_accuracy: float
     seconds: float  # of training so far, interruptions left out
+    images_per_second: float  # of the epoch's steps, measuring left out
+    data_share: float  # of the time of these steps, 0 to 1: picking, changing and sending pictures
 
 
 @dataclass
@@ -33,10 +37,13 @@ class State:
     network: nn.Module
     average: AveragedModel
     optimizer: Optimizer
+    wrapped: nn.Module  # what a step runs: the network, or what shares its gradients with other processes
+    began: float  # time.monotonic() when this process began
     metrics: list[EpochMetrics] = field(default_factory=list)
     steps: int = 0  # taken, those of an epoch that is not done among them
     rate: float = 1.0  # times the recipe's learning rate: halved whenever the training diverged
     pieces: int = 1  # in which a batch goes through the network: doubled whenever GPU memory ran out
+    first_step_seconds: float = 0.0  # from the beginning to the end of the first step, 0 before it
 
     @property
     def epoch(self) -> int:
@@ -56,7 +63,7 @@ class State:
 def write_checkpoint(path: Path, state: State) -> None:
     """After a whole epoch."""
     history = json.dumps([asdict(metrics) for metrics in state.metrics])
-    counts = json.dumps({"steps": state.steps, "rate": state.rate, "pieces": state.pieces})
+    counts = json.dumps({name: getattr(state, name) for name in _COUNTS})
     tensors = state.tensors() | _optimizer_tensors(state.optimizer)
     write_tensors(path, tensors, {"metrics": history, "counts": counts})
 
@@ -69,7 +76,8 @@ def read_checkpoint(path: Path, state: State) -> None:
     try:
         state.metrics = [EpochMetrics(**line) for line in json.loads(metadata["metrics"])]
         counts = json.loads(metadata["counts"])
-        state.steps, state.rate, state.pieces = int(counts["steps"]), float(counts["rate"]), int(counts["pieces"])
+        for name, kind in _COUNTS.items():
+            setattr(state, name, kind(counts[name]))
         if [metrics.epoch for metrics in state.metrics] != list(range(1, state.epoch + 1)):
             raise ValueError("epochs out of order")
     except (KeyError, TypeError, ValueError):

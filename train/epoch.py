@@ -8,10 +8,10 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -19,18 +19,29 @@ from train.augment import make_augment
 from train.checkpoint import EpochMetrics, State
 from train.data import DataSet, Pictures, Progress
 from train.freeze import set_training
+from train.group import ALONE, Group, keep_gradients
+from train.mix import mix
 from train.network import to_input
 from train.predict import predict
 from train.recipe import Recipe
+from train.stages import stage
 
 _COMPARED = 256  # training pictures at most that the averaged weights are measured on, to see the gap to val
-
-
 _RUNAWAY = 10  # times the loss of a guess: an epoch's mean loss above it is no state to go back to
 
 
 class Diverged(Exception):
     """The loss, or a weight, is no longer finite, or the loss is far above that of a guess. Its text says where."""
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What is known of an epoch's steps."""
+
+    loss: float  # their mean
+    learning_rate: float  # of the last
+    images_per_second: float
+    data_share: float  # of their time
 
 
 def train_epoch(
@@ -40,62 +51,94 @@ def train_epoch(
     epochs: int,
     stop: Callable[[], bool],
     progress: Progress | None = None,
+    group: Group = ALONE,
 ) -> EpochMetrics | None:
     """Takes an epoch's steps, which change `state`, and measures the averaged weights. None if `stop` cut it short.
 
-    epochs: of the whole training. stop is asked before every step. Raises Diverged, or torch.OutOfMemoryError of a GPU:
-    the state is then good for nothing.
+    epochs: of the whole training. stop is asked before every step. group: the processes that take the same steps, each
+    on its share of the pictures; all come to the same weights and metrics. Raises Diverged, or torch.OutOfMemoryError
+    of a GPU: the state is then good for nothing.
     """
     started = time.monotonic()
-    device = next(state.network.parameters()).device
-    per_epoch = recipe.steps_per_epoch(len(data.train.targets))
-    total = epochs * per_epoch
-    augment = make_augment(recipe.augmentation, recipe.seed, state.steps)
-    set_training(state.network, recipe.frozen_norms)
-    losses = 0.0
-    with _seeded(recipe.seed, state.epoch, device):
-        for chosen in _batches(len(data.train.targets), recipe, state.epoch):
-            if stop():
-                return None
-            rate = state.rate * learning_rate(recipe, state.steps, total)
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate
-            pixels = augment(torch.from_numpy(data.train.pixels[chosen]).to(device))
-            targets = torch.from_numpy(data.train.targets[chosen]).to(device)
-            losses += _step(state, recipe, pixels, targets)
-            if progress:
-                progress(state.steps, total)
+    taken = _take_steps(state, data, recipe, epochs, stop, progress, group)
+    modules = (state.network, state.average)
+    group.average(b for module in modules for b in module.buffers() if b.is_floating_point())
+    if taken is None:
+        return None
     if not all(tensor.isfinite().all() for tensor in state.tensors().values()):
         raise Diverged(f"a weight became infinite in epoch {state.epoch + 1}")
-    loss, guess = losses / per_epoch, math.log(len(data.labels))
-    if loss > _RUNAWAY * guess:
-        raise Diverged(f"the loss became {loss:.3g} in epoch {state.epoch + 1}, where a guess has {guess:.3g}")
-    trained_on = _measure(state, _sample(data.train))
-    held_out = _measure(state, data.val)
+    guess = math.log(len(data.labels))
+    if taken.loss > _RUNAWAY * guess:
+        raise Diverged(f"the loss became {taken.loss:.3g} in epoch {state.epoch + 1}, where a guess has {guess:.3g}")
+    trained_on = _measure(state, _sample(data.train), group)
+    held_out = _measure(state, data.val, group)
     seconds = state.seconds + time.monotonic() - started
-    return EpochMetrics(state.epoch + 1, loss, rate, *trained_on, *held_out, seconds)
+    speed = (taken.images_per_second, taken.data_share)
+    return EpochMetrics(state.epoch + 1, taken.loss, taken.learning_rate, *trained_on, *held_out, seconds, *speed)
 
 
-def _step(state: State, recipe: Recipe, pixels: Tensor, targets: Tensor) -> float:
+def _take_steps(
+    state: State,
+    data: DataSet,
+    recipe: Recipe,
+    epochs: int,
+    stop: Callable[[], bool],
+    progress: Progress | None,
+    group: Group,
+) -> _Taken | None:
+    started = time.monotonic()
+    device = next(state.network.parameters()).device
+    pictures = len(data.train.targets)
+    per_epoch = recipe.steps_per_epoch(pictures)
+    losses = rate = data_seconds = 0.0
+    set_training(state.network, recipe.frozen_norms)
+    batches = _batches(state, data, recipe, device, group)
+    with _seeded(group.own_seed(recipe.seed), state.epoch, device):
+        for _ in range(per_epoch):
+            if group.any(stop()):
+                return None
+            rate = state.rate * learning_rate(recipe, state.steps, epochs * per_epoch)
+            for settings in state.optimizer.param_groups:
+                settings["lr"] = rate
+            before = time.monotonic()
+            with stage("data"):
+                batch = next(batches)
+            data_seconds += time.monotonic() - before
+            losses += group.total(_step(state, recipe, *batch)) / group.size
+            if not math.isfinite(losses):
+                raise Diverged(f"the loss became {losses} in epoch {state.epoch + 1}, step {state.steps}")
+            if not state.first_step_seconds:
+                state.first_step_seconds = time.monotonic() - state.began
+            if progress:
+                progress(state.steps, epochs * per_epoch)
+    seconds = time.monotonic() - started
+    images = min(recipe.batch, pictures) * per_epoch
+    return _Taken(losses / per_epoch, rate, images / seconds, data_seconds / seconds)
+
+
+def _step(state: State, recipe: Recipe, pixels: Tensor, targets: Tensor, weight: float) -> float:
     """One step of the optimizer and of the average. Returns the loss before it.
 
-    The batch goes through the network in `state.pieces`, whose gradients add up to those of the whole.
+    The batch goes through the network in `state.pieces`, whose gradients add up to those of the whole. weight: times
+    the loss.
     """
     device = pixels.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp and _has_bfloat16(device))
     state.optimizer.zero_grad()
     value = 0.0
-    for part, wanted in zip(pixels.chunk(state.pieces), targets.chunk(state.pieces), strict=True):
-        with autocast:
-            _, logits = state.network(to_input(part))
-            loss = cross_entropy(logits, wanted, label_smoothing=recipe.label_smoothing)
-        loss = loss * (len(wanted) / len(targets))
-        loss.backward()  # type: ignore[no-untyped-call]
+    pieces = list(zip(pixels.chunk(state.pieces), targets.chunk(state.pieces), strict=True))
+    for number, (part, wanted) in enumerate(pieces, 1):
+        with keep_gradients(state.wrapped, last=number == len(pieces)):
+            with stage("forward"), autocast:
+                _, logits = state.wrapped(to_input(part))
+                loss = cross_entropy(logits, wanted, label_smoothing=recipe.label_smoothing)
+            with stage("backward"):
+                loss = loss * (weight * len(wanted) / len(targets))
+                loss.backward()  # type: ignore[no-untyped-call]
         value += loss.item()
-    if not math.isfinite(value):
-        raise Diverged(f"the loss became {value} in epoch {state.epoch + 1}, step {state.steps + 1}")
-    state.optimizer.step()
-    state.average.update_parameters(state.network)
+    with stage("update"):
+        state.optimizer.step()
+        state.average.update_parameters(state.network)
     state.steps += 1
     return value
 
@@ -116,11 +159,25 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / (total + 1 - warmup)))
 
 
-def _batches(pictures: int, recipe: Recipe, epoch: int) -> Iterator[NDArray[np.int64]]:
-    """Indices of the pictures of every step of an epoch: a new order each, the rest after whole batches left out."""
-    order = np.random.default_rng((recipe.seed, epoch)).permutation(pictures)
-    for step in range(recipe.steps_per_epoch(pictures)):
-        yield order[step * recipe.batch : (step + 1) * recipe.batch]
+def _batches(
+    state: State, data: DataSet, recipe: Recipe, device: torch.device, group: Group
+) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """What this process takes of every step of an epoch: pixels, targets, and the weight of their mean loss.
+
+    The order is a new one each epoch and the same in every process; the rest after whole batches is left out. By their
+    weights the processes' losses have the mean of the whole batch, also where it has no equal shares. Targets are (N,),
+    or (N, classes) where pictures are mixed.
+    """
+    count = len(data.train.targets)
+    order = np.random.default_rng((recipe.seed, state.epoch)).permutation(count)
+    augment = make_augment(recipe.augmentation, group.own_seed(recipe.seed), state.steps)
+    for step in range(recipe.steps_per_epoch(count)):
+        chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+        mine = group.share(chosen)
+        pixels = augment(torch.from_numpy(data.train.pixels[mine]).to(device))
+        targets = torch.from_numpy(data.train.targets[mine]).to(device)
+        mixed = mix(pixels, targets, recipe.mixup, recipe.cutmix, len(data.labels))
+        yield *mixed, len(mine) * group.size / len(chosen)
 
 
 def _has_bfloat16(device: torch.device) -> bool:
@@ -133,8 +190,11 @@ def _sample(pictures: Pictures) -> Pictures:
     return pictures.take(np.linspace(0, count - 1, min(_COMPARED, count)).astype(np.int64))
 
 
-def _measure(state: State, pictures: Pictures) -> tuple[float, float]:
+def _measure(state: State, pictures: Pictures, group: Group) -> tuple[float, float]:
     """Cross-entropy in nats and accuracy, 0 to 1, of the averaged weights on pictures as they are."""
-    _, logits = predict(state.average, pictures.pixels)
-    loss = cross_entropy(torch.from_numpy(logits), torch.from_numpy(pictures.targets)).item()
-    return loss, float((logits.argmax(1) == pictures.targets).mean())
+    mine = group.share(np.arange(len(pictures.targets)))
+    targets = pictures.targets[mine]
+    _, logits = predict(state.average, pictures.pixels[mine])
+    loss = cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets), reduction="sum").item()
+    right = float((logits.argmax(1) == targets).sum())
+    return group.total(loss) / len(pictures.targets), group.total(right) / len(pictures.targets)

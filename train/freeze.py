@@ -22,6 +22,6 @@ def set_training(network: nn.Module, frozen_norms: bool) -> None:
     """Training mode, but for the batch norms that keep their statistics: all, or those of frozen layers."""
     network.train()
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, (nn.BatchNorm2d, nn.SyncBatchNorm)):
             frozen = module.weight is not None and not module.weight.requires_grad
             module.train(not (frozen_norms or frozen))

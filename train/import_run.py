@@ -31,7 +31,8 @@ def import_run(
     """
     labels = _labels(network_name, weights, labels_file)
     scaling = SCALINGS.get(network_name)
-    recipe = override(load_recipe(_RECIPE), network_name, size or (scaling.size if scaling else None))
+    side = size or (scaling.size if scaling else None)
+    recipe = override(load_recipe(_RECIPE), {"network": network_name, "height": side, "width": side})
     if weights is not None:
         recipe = replace(recipe, pretrained=False)
     shape = (recipe.height, recipe.width)

@@ -2,11 +2,16 @@
 
 What goes wrong on the way is met by going back to the last whole epoch: with half the learning rate where the loss is
 no longer finite, with half the pictures at a time where a GPU's memory is too small.
+
+Several processes may take the same steps together, each on its share of every batch; the first one writes.
 """
 
 import json
 import logging
-from collections.abc import Callable
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,12 +28,24 @@ from train.checkpoint import EpochMetrics, State, read_checkpoint, write_checkpo
 from train.data import DataSet, Progress
 from train.epoch import Diverged, train_epoch
 from train.freeze import freeze
+from train.group import ALONE, Group
 from train.memory import keep_freed_memory
 from train.network import build_network, count_features
 from train.predict import predict
 from train.pretrained import border_error, load_pretrained
 from train.recipe import Recipe
-from train.run_folder import CHECKPOINT, METRICS, MODEL, REPORT, TENSORBOARD, begin_run, json_bytes
+from train.run_folder import (
+    CHECKPOINT,
+    METRICS,
+    MODEL,
+    REPORT,
+    TENSORBOARD,
+    TRACE,
+    begin_run,
+    check_same_run,
+    json_bytes,
+)
+from train.stages import traced
 from train.tensors import write_tensors
 
 _BORDER_PICTURES = 32
@@ -51,6 +68,10 @@ class TrainReport:
     rate: float  # times the recipe's learning rate, at the end: halved whenever the training diverged
     pieces: int  # in which a batch went through the network, at the end: doubled whenever GPU memory ran out
     seconds: float  # of whole epochs, interruptions left out
+    first_step_seconds: float  # until the end of the first step, reading the pictures included
+    images_per_second: float | None  # of the steps, measuring left out: the median epoch; None before a whole one
+    data_share: float | None  # of the time of the steps, 0 to 1, for pictures: likewise
+    processes: int  # that trained together, at the end
     device: str
     parameters: int
     counts: dict[str, int]  # pictures by part
@@ -67,61 +88,120 @@ def train(
     progress: Progress | None = None,
     on_epoch: Callable[[EpochMetrics], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> TrainReport:
+    pieces: int = 1,
+    profile: bool = False,
+    began: float | None = None,
+    group: Group = ALONE,
+) -> TrainReport | None:
     """Trains on `data.train` and leaves the run in `folder`. The last step's averaged weights are the result.
 
     device: "cpu" or "cuda", by default the GPU if there is one. progress gets the step and the number of steps. stop is
-    asked before every step: once it says yes, the run ends with what was learnt until then. Raises UsageError for a
-    folder that holds something else, a device that is not there or a GPU too small for two pictures, FormatError for a
+    asked before every step: once it says yes, the run ends with what was learnt until then. pieces: in which a batch
+    goes through the network. profile: also leaves a trace of a few steps. began: time.monotonic() from which the time
+    to the first step counts, by default now. group: the processes that train together, all with the same arguments and
+    one folder; only the first returns a report. Raises UsageError for a folder that holds something else, a device that
+    is not there, a GPU too small for two pictures or a batch too small for `pieces` and `group`, FormatError for a
     damaged checkpoint, GateError if the training diverges at every learning rate that is tried.
     """
-    where = _choose_device(device)
+    began = time.monotonic() if began is None else began
+    where = _choose_device(device, group)
+    _check_shares(recipe, len(data.train.targets), pieces, group)
     keep_freed_memory()
-    error = _begin(data, recipe, folder, resume)
+    error = _begin(data, recipe, folder, resume, group)
     epochs = recipe.epochs_for(len(data.train.targets))
-    state = _start(data, recipe, folder, where)
-    with SummaryWriter(str(folder / TENSORBOARD), purge_step=state.epoch + 1) as board:
-        while state.epoch < epochs:
-            milder = None
-            try:
-                metrics = train_epoch(state, data, recipe, epochs, stop, progress)
-            except (Diverged, torch.OutOfMemoryError) as setback:
-                milder = _milder(state, recipe, setback)
-            if milder:  # not where the error still holds the tensors of the step that failed
-                state = _start(data, recipe, folder, where)
-                state.rate, state.pieces = milder
-            elif metrics is None:
-                if not state.steps:
-                    raise KeyboardInterrupt  # nothing was learnt yet
-                break
-            else:
-                _keep_epoch(state, metrics, folder, board)
-                if on_epoch:
-                    on_epoch(metrics)
-    return _finish(state, data, epochs, folder, where, error)
+
+    def start() -> State:
+        return _start(data, recipe, folder, where, began, pieces, group)
+
+    state = start()
+    writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=state.epoch + 1) if group.first else nullcontext()
+    with writer as board, traced(folder / TRACE if profile and group.first else None) as step_done:
+
+        def stepped(step: int, steps: int) -> None:
+            step_done()
+            if progress:
+                progress(step, steps)
+
+        def keep(state: State) -> None:
+            if board:
+                _keep_epoch(state, folder, board)
+            if on_epoch:
+                on_epoch(state.metrics[-1])
+
+        state = _take_epochs(state, start, data, recipe, epochs, stop, stepped, keep, group)
+    return _finish(state, data, epochs, folder, where, error, group) if group.first else None
 
 
-def _begin(data: DataSet, recipe: Recipe, folder: Path, resume: bool) -> float | None:
-    """Begins the run folder. Returns the border error of pretrained weights."""
+def _take_epochs(
+    state: State,
+    start: Callable[[], State],
+    data: DataSet,
+    recipe: Recipe,
+    epochs: int,
+    stop: Callable[[], bool],
+    progress: Progress,
+    keep: Callable[[State], None],
+    group: Group,
+) -> State:
+    """To the planned end, or until `stop`. start: gives the state after the last whole epoch, which `keep` is given."""
+    while state.epoch < epochs:
+        milder = None
+        try:
+            metrics = train_epoch(state, data, recipe, epochs, stop, progress, group)
+        except (Diverged, torch.OutOfMemoryError) as setback:
+            milder = _milder(state, recipe, setback, group)
+        if milder:  # not where the error still holds the tensors of the step that failed
+            state = start()
+            state.rate, state.pieces = milder
+        elif metrics is None:
+            if not state.steps:
+                raise KeyboardInterrupt  # nothing was learnt yet
+            break
+        else:
+            state.metrics.append(metrics)
+            keep(state)
+    return state
+
+
+def _check_shares(recipe: Recipe, pictures: int, pieces: int, group: Group) -> None:
+    batch = min(recipe.batch, pictures)
+    if (group.size > 1 or pieces > 1) and batch // group.size // pieces < _FEWEST:
+        raise UsageError(
+            f"a batch of {batch} pictures for {group.size} processes, in {pieces} pieces",
+            f"{_FEWEST} pictures or more at a time",
+            "take fewer processes or pieces, or a recipe with a larger batch",
+        )
+
+
+def _begin(data: DataSet, recipe: Recipe, folder: Path, resume: bool, group: Group) -> float | None:
+    """The first process begins the run folder; the others look whether it is theirs, too.
+
+    Returns the border error of pretrained weights.
+    """
+    if not group.first:
+        group.wait()
+        check_same_run(folder, recipe, data)
+        return None
     height, width, channels = data.train.pixels.shape[1:]
     network = begin_network(recipe, channels, len(data.labels), (height, width))
     error = border_error(network, data.val.pixels[:_BORDER_PICTURES]) if recipe.pretrained else None
     features = count_features(network, channels, (height, width))
     spec = ModelSpec(recipe.network, height, width, channels, features, len(data.labels))
     begin_run(folder, recipe, spec, data, resume)
+    group.wait()
     return error
 
 
-def _keep_epoch(state: State, metrics: EpochMetrics, folder: Path, board: SummaryWriter) -> None:
-    state.metrics.append(metrics)
+def _keep_epoch(state: State, folder: Path, board: SummaryWriter) -> None:
     write_checkpoint(folder / CHECKPOINT, state)
     lines = "".join(json.dumps(asdict(line)) + "\n" for line in state.metrics)
     write_whole(str(folder / METRICS), lines.encode())
+    last = state.metrics[-1]
     for name in _SCALARS:
-        board.add_scalar(name, getattr(metrics, name), metrics.epoch)
+        board.add_scalar(name, getattr(last, name), last.epoch)
 
 
-def _milder(state: State, recipe: Recipe, setback: Exception) -> tuple[float, int]:
+def _milder(state: State, recipe: Recipe, setback: Exception, group: Group) -> tuple[float, int]:
     """The share of the learning rate and the pieces of a batch to go on with after `setback`; the person is told."""
     back = f"goes back to the end of epoch {state.epoch}" if state.epoch else "begins again"
     if isinstance(setback, Diverged):
@@ -135,6 +215,12 @@ def _milder(state: State, recipe: Recipe, setback: Exception) -> tuple[float, in
         _log.info("%s: %s, with %g of the recipe's learning rate", setback, back, rate)
         return rate, state.pieces
     pieces = state.pieces * 2
+    if group.size > 1:  # the others wait for this one's gradients, and cannot be told
+        raise UsageError(
+            f"GPU memory ran out in process {group.rank} of {group.size}, with batches in {state.pieces} pieces",
+            "room for a piece of this process's share",
+            f"give the same command again with --resume --pieces {pieces}",
+        )
     if recipe.batch // pieces < _FEWEST:
         raise UsageError(
             f"the GPU has too little memory for {recipe.batch // state.pieces} pictures of {recipe.network}",
@@ -146,11 +232,20 @@ def _milder(state: State, recipe: Recipe, setback: Exception) -> tuple[float, in
     return state.rate, pieces
 
 
-def _choose_device(name: str | None) -> torch.device:
+def _choose_device(name: str | None, group: Group) -> torch.device:
     there = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
     if name is not None and name not in there:
         raise UsageError(f"there is no device {name!r} here", " or ".join(there), "name another, or none")
-    return torch.device(name or there[0])
+    device = torch.device(name or there[0])
+    if group.size == 1 or device.type == "cpu":
+        return device
+    if group.local_rank >= torch.cuda.device_count():
+        found, wanted = torch.cuda.device_count(), group.local_rank + 1
+        raise UsageError(
+            f"{found} GPUs for {wanted} processes", "a GPU each", "give torchrun fewer processes a machine"
+        )
+    torch.cuda.set_device(group.local_rank)
+    return torch.device("cuda", group.local_rank)
 
 
 def begin_network(recipe: Recipe, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
@@ -164,7 +259,9 @@ def begin_network(recipe: Recipe, channels: int, classes: int, size: tuple[int, 
     return network
 
 
-def _start(data: DataSet, recipe: Recipe, folder: Path, device: torch.device) -> State:
+def _start(
+    data: DataSet, recipe: Recipe, folder: Path, device: torch.device, began: float, pieces: int, group: Group
+) -> State:
     """As the last whole epoch in `folder` left it, or before the first step."""
     height, width, channels = data.train.pixels.shape[1:]
     network = begin_network(recipe, channels, len(data.labels), (height, width))
@@ -175,9 +272,13 @@ def _start(data: DataSet, recipe: Recipe, folder: Path, device: torch.device) ->
     decay = 1 - 1 / max(1.0, recipe.ema_share * steps)
     average_by = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=average_by, use_buffers=True)
-    state = State(network, average, _make_optimizer(recipe, network))
+    if group.size > 1 and device.type == "cuda":  # the average keeps plain norms: it is measured, never trained
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    state = State(network, average, _make_optimizer(recipe, network), network, began)
     if (folder / CHECKPOINT).exists():
         read_checkpoint(folder / CHECKPOINT, state)
+    state.pieces = max(state.pieces, pieces)
+    state.wrapped = group.wrap(network)
     return state
 
 
@@ -192,7 +293,13 @@ def _make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
 
 
 def _finish(
-    state: State, data: DataSet, epochs: int, folder: Path, device: torch.device, error: float | None
+    state: State,
+    data: DataSet,
+    epochs: int,
+    folder: Path,
+    device: torch.device,
+    error: float | None,
+    group: Group,
 ) -> TrainReport:
     """Writes the averaged weights, then what they say of val and test, and the report.
 
@@ -212,6 +319,10 @@ def _finish(
         rate=state.rate,
         pieces=state.pieces,
         seconds=round(state.seconds, 3),
+        first_step_seconds=round(state.first_step_seconds, 3),
+        images_per_second=_median(line.images_per_second for line in state.metrics),
+        data_share=_median(line.data_share for line in state.metrics),
+        processes=group.size,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         parameters=sum(p.numel() for p in network.parameters()),
         counts={name: len(part.targets) for name, part in data.parts.items()},
@@ -220,3 +331,8 @@ def _finish(
     )
     write_whole(str(folder / REPORT), json_bytes(asdict(report)))
     return report
+
+
+def _median(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return round(statistics.median(found), 4) if found else None

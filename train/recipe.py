@@ -1,10 +1,10 @@
 """How a network is trained: one record that refuses nonsense, and the YAML files that hold it."""
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 
@@ -21,28 +21,34 @@ _PRETRAINED = ", ".join(SOURCES)
 class Recipe:
     """The learning rate rises in a straight line for `warmup` of all steps, then falls to 0 along a cosine.
 
+    Each field is a flag of `edgewise train`, too, with what is said of it here.
+
     Raises UsageError for a field of another type or out of bounds.
     """
 
-    network: str  # a name of train/network.py, or package.module:function
-    pretrained: bool  # begins with ImageNet weights
-    frozen_share: float  # of the layers with weights, from the input on: they do not train, and cost only a forward
-    frozen_norms: bool  # every batch norm keeps the statistics that it begins with
-    height: int  # pixels
-    width: int
-    epochs: int  # at least so many, and on a small set
-    min_steps: int  # as many more as make this number of steps
-    batch: int  # pictures a step
-    optimizer: str  # sgd (Nesterov) or adamw
-    learning_rate: float  # the highest
-    momentum: float  # sgd's, or adamw's first beta
-    weight_decay: float  # not on biases and batch normalisation
-    warmup: float  # of all steps
-    label_smoothing: float
-    ema_share: float  # of all steps: over how many the weights are averaged that are the result; 0 for the last alone
+    network: Annotated[str, "One of train/network.py, or your own as package.module:function."]
+    pretrained: Annotated[bool, "Begin with ImageNet's weights."]
+    frozen_share: Annotated[float, "Of the layers with weights, from the input on: they do not train."]
+    frozen_norms: Annotated[bool, "Every batch norm keeps the statistics that it begins with."]
+    height: Annotated[int, "Pixels."]
+    width: Annotated[int, "Pixels."]
+    epochs: Annotated[int, "At least so many; a small set gets more, for min_steps. As a flag just so many."]
+    min_steps: Annotated[int, "Steps at least."]
+    batch: Annotated[int, "Pictures a step."]
+    optimizer: Annotated[str, "sgd (Nesterov) or adamw."]
+    learning_rate: Annotated[float, "The highest."]
+    momentum: Annotated[float, "sgd's, or adamw's first beta."]
+    weight_decay: Annotated[float, "Not on biases and batch normalisation."]
+    warmup: Annotated[float, "Of all steps."]
+    label_smoothing: Annotated[float, "Of a target, spread over all classes."]
+    ema_share: Annotated[float, "Of all steps: over how many the result's weights are averaged; 0 for the last alone."]
     augmentation: Augmentation
-    seed: int
-    amp: bool  # bfloat16 where the GPU has it; never on a CPU
+    seed: Annotated[int, "Of the split, the weights and the order."]
+    amp: Annotated[bool, "bfloat16 where the GPU has it; never on a CPU."]
+    mixup: Annotated[float, "Blend pictures of a batch in pairs: both parameters of the shares' Beta."] = 0.0
+    cutmix: Annotated[float, "Put rectangles of one into another, likewise; with both, a batch has one of the two."] = (
+        0.0
+    )
 
     def __post_init__(self) -> None:
         _check(self, "network", str, lambda v: v in NETWORKS or ":" in v, EXPECTED_NAMES)
@@ -58,6 +64,8 @@ class Recipe:
         _check(self, "learning_rate", float, lambda v: 0 < v <= 10, "above 0, at most 10")
         for share in ("frozen_share", "momentum", "warmup", "label_smoothing", "ema_share"):
             _check(self, share, float, lambda v: 0 <= v < 1, "0 to below 1")
+        for mixed in ("mixup", "cutmix"):
+            _check(self, mixed, float, lambda v: 0 <= v <= 10, "0 to 10")
         _check(self, "weight_decay", float, lambda v: 0 <= v <= 1, "0 to 1")
         _check(self, "amp", bool, lambda v: True, "true or false")
         _check(self, "augmentation", Augmentation, lambda v: True, "strengths by name")
@@ -71,15 +79,19 @@ class Recipe:
         return max(1, pictures // self.batch)
 
 
-def override(recipe: Recipe, network: str | None, size: int | None) -> Recipe:
-    """The recipe for another network or size. Without ImageNet weights for it, it trains all of it, from scratch."""
-    if size is not None:
-        recipe = replace(recipe, height=size, width=size)
-    if network is None:
-        return recipe
-    if network in SOURCES:
-        return replace(recipe, network=network)
-    return replace(recipe, network=network, pretrained=False, frozen_share=0.0, frozen_norms=False)
+def override(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
+    """The recipe with the fields of it and of its augmentation that are in `given`, but for those that are None.
+
+    Epochs are then as many as are named, and a network without ImageNet weights trains all of it, from scratch, unless
+    `given` says otherwise. Raises UsageError.
+    """
+    told = {name: value for name, value in given.items() if value is not None}
+    if "epochs" in told:
+        told = {"min_steps": 0, **told}
+    if "network" in told and told["network"] not in SOURCES:
+        told = {"pretrained": False, "frozen_share": 0.0, "frozen_norms": False, **told}
+    strengths = {field.name: told.pop(field.name) for field in fields(Augmentation) if field.name in told}
+    return replace(recipe, augmentation=replace(recipe.augmentation, **strengths), **told)
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -95,15 +107,15 @@ def load_recipe(name_or_path: str) -> Recipe:
 
 
 def parse_recipe(text: str, source: str) -> Recipe:
-    """The recipe in a YAML `text` that has every field and no other. Raises UsageError."""
+    """The recipe in a YAML `text` that has every field without a default, and no unknown one. Raises UsageError."""
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
         line = str(error).splitlines()[0]
         raise UsageError(f"{source} is no YAML ({line})", "the fields of a recipe", "correct it") from None
-    values = _exact_fields(found, Recipe, source)
+    values = _known_fields(found, Recipe, source)
     values["augmentation"] = Augmentation(
-        **_exact_fields(values["augmentation"], Augmentation, f"{source}: augmentation")
+        **_known_fields(values["augmentation"], Augmentation, f"{source}: augmentation")
     )
     return Recipe(**values)
 
@@ -113,12 +125,13 @@ def recipe_text(recipe: Recipe) -> str:
     return yaml.safe_dump(asdict(recipe), sort_keys=False)
 
 
-def _exact_fields(found: Any, record: type, source: str) -> dict[str, Any]:
+def _known_fields(found: Any, record: type, source: str) -> dict[str, Any]:
     names = [field.name for field in fields(record)]
+    needed = [field.name for field in fields(record) if field.default is MISSING]
     if not isinstance(found, dict):
         raise UsageError(f"{source} is no list of fields", ", ".join(names), "write `name: value` lines")
     unknown = [str(name) for name in found if name not in names]
-    missing = [name for name in names if name not in found]
+    missing = [name for name in needed if name not in found]
     if unknown or missing:
         what = f"has the unknown field {unknown[0]!r}" if unknown else f"has no field {missing[0]!r}"
         raise UsageError(f"{source} {what}", ", ".join(names), "correct it")

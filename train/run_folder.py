@@ -6,6 +6,7 @@ checkpoint.safetensors  metrics.jsonl  tb/          written every epoch
 model.safetensors  answers.safetensors  train.json  written at the end: the averaged weights, what they say of every
                                                     val and test picture, and the report
 report.html                                         the same, for a person
+trace.json                                          where the time of a few steps went, if that was asked for
 """
 
 import hashlib
@@ -32,6 +33,7 @@ from train.tensors import check_tensors, read_tensors, write_tensors
 RECIPE, SPEC, LABELS, DATA = "recipe.yaml", "spec.json", "labels.txt", "data.json"
 CHECKPOINT, METRICS, TENSORBOARD = "checkpoint.safetensors", "metrics.jsonl", "tb"
 MODEL, REPORT, PAGE = "model.safetensors", "train.json", "report.html"
+TRACE = "trace.json"
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,29 @@ def begin_run(folder: Path, recipe: Recipe, spec: ModelSpec, data: DataSet, resu
             raise UsageError(
                 f"{folder} is in use", "a new or empty folder for the run", "name another, or add --resume"
             )
-        _check_same(folder, recipe, data)
+        check_same_run(folder, recipe, data)
     counts = {name: len(part.targets) for name, part in data.parts.items()}
     record = {"source": data.source, "seed": data.seed, "counts": counts, "sha256": hash_parts(data)}
     _write_start(folder, recipe, spec, data.labels, record)
+
+
+def check_same_run(folder: Path, recipe: Recipe, data: DataSet) -> None:
+    """Raises UsageError unless `folder` was begun with this recipe and these pictures, FormatError if it is none."""
+    begun = read_recipe(folder)
+    differing = [field.name for field in fields(Recipe) if getattr(begun, field.name) != getattr(recipe, field.name)]
+    if differing:
+        name = differing[0]
+        raise UsageError(
+            f"{folder} was begun with {name} {getattr(begun, name)!r}, not {getattr(recipe, name)!r}",
+            "the recipe, seed and epochs it was begun with",
+            "give these again, or name another folder",
+        )
+    if parse_labels(_read(folder / LABELS)) != data.labels or _read_data_record(folder)[2] != hash_parts(data):
+        raise UsageError(
+            f"{folder} was begun with other pictures than {data.source} now has",
+            "the same pictures",
+            "put them back, or name another folder",
+        )
 
 
 def write_imported(folder: Path, recipe: Recipe, spec: ModelSpec, labels: tuple[str, ...], network: nn.Module) -> None:
@@ -174,24 +195,6 @@ def hash_parts(data: DataSet) -> dict[str, str]:
 
 def json_bytes(fields: Any) -> bytes:
     return (json.dumps(fields, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _check_same(folder: Path, recipe: Recipe, data: DataSet) -> None:
-    begun = read_recipe(folder)
-    differing = [field.name for field in fields(Recipe) if getattr(begun, field.name) != getattr(recipe, field.name)]
-    if differing:
-        name = differing[0]
-        raise UsageError(
-            f"{folder} was begun with {name} {getattr(begun, name)!r}, not {getattr(recipe, name)!r}",
-            "the recipe, seed and epochs it was begun with",
-            "give these again, or name another folder",
-        )
-    if parse_labels(_read(folder / LABELS)) != data.labels or _read_data_record(folder)[2] != hash_parts(data):
-        raise UsageError(
-            f"{folder} was begun with other pictures than {data.source} now has",
-            "the same pictures",
-            "put them back, or name another folder",
-        )
 
 
 def _read_data_record(folder: Path) -> tuple[str | None, int, dict[str, str]]:

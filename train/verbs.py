@@ -1,27 +1,31 @@
 """`edgewise train` and `edgewise import`, as a person types them."""
 
+import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from edge.contract.results import Outcome
 from train.choose import Choice, choose_recipe
 from train.data import open_data, prepare_data
+from train.group import joined
 from train.import_run import import_run
 from train.interrupt import until_interrupted
 from train.loop import TrainReport
 from train.loop import train as run_training
 from train.recipe import load_recipe, override
+from train.recipe_flags import with_recipe_flags
 from train.run_folder import PAGE, disk_errors
 from train.run_page import write_run_page
 
 Progress = Callable[[str, int, int], None]
 
 
+@with_recipe_flags
 def train(
     data: Annotated[str, typer.Argument(help="A folder, zip or .npz of pictures, or a name: digits, mnist, cifar10.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
@@ -29,37 +33,48 @@ def train(
     command: str,
     recipe: Annotated[
         str | None,
-        typer.Option(help="A recipe's name (small, photos), or a YAML file: by default what suits the pictures."),
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="Instead of the recipe's: a name, or your own as package.module:function.")
+        typer.Option(help="small, photos, photos-large, or a YAML file: by default what suits the pictures."),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side, instead of the recipe's: 32 to 512.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the split, the weights and the order.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu or cuda: by default the GPU if there is one.")] = None,
+    pieces: Annotated[int, typer.Option(help="In which a batch goes through the network, to save memory.", min=1)] = 1,
+    profile: Annotated[bool, typer.Option("--profile", help="Leave a trace of a few steps, too.")] = False,
+    **given: Any,
 ) -> Outcome:
     """Train a network on a folder of pictures.
 
     DATA has a folder a class, or train/ val/ test/ with a folder a class each. Missing parts are cut by the seed. The
     same seed on the same CPU gives the same weights. Ctrl-C keeps what was learnt, and --resume goes on from the last
-    whole epoch. RUN/report.html says what the network is worth.
+    whole epoch. RUN/report.html says what the network is worth. Several processes share the work under torchrun. Every
+    field of the recipe is a flag.
 
-    Examples: edgewise train digits --out runs/digits; edgewise train photos/ --out runs/photos --epochs 30
+    Examples: edgewise train digits --out runs/digits; edgewise train photos/ --out runs/photos --epochs 3
+    --learning-rate 0.001
     """
+    began = time.monotonic()
     with open_data(data) as raw:
-        chosen = Choice(recipe, "") if recipe else choose_recipe(raw, network)
+        chosen = Choice(recipe, "") if recipe else choose_recipe(raw, given["network"])
         named = load_recipe(chosen.recipe)
-        settings = override(named, network, size)
-        if seed is not None:
-            settings = replace(settings, seed=seed)
-        if epochs is not None:
-            settings = replace(settings, epochs=epochs, min_steps=0)
+        settings = override(override(named, {"height": size, "width": size}), given)
         sides = (settings.height, settings.width)
         pictures = prepare_data(raw, settings.seed, sides, progress=lambda done, of: progress("pictures", done, of))
-    with until_interrupted() as stop, disk_errors(out):
-        report = run_training(pictures, settings, out, resume, device, partial(progress, "steps"), stop=stop)
+    with joined() as group, until_interrupted() as stop, disk_errors(out):
+        report = run_training(
+            pictures,
+            settings,
+            out,
+            resume,
+            device,
+            partial(progress, "steps"),
+            stop=stop,
+            pieces=pieces,
+            profile=profile,
+            began=began,
+            group=group,
+        )
+        if report is None:
+            return Outcome((), {"process": group.rank})  # the first one says it all
         write_run_page(out, pictures, command)
     counts = ", ".join(f"{count} {part}" for part, count in report.counts.items())
     lines = [
@@ -78,13 +93,17 @@ def _report_lines(report: TrainReport, out: Path) -> list[str]:
         f"FP32 accuracy: {100 * report.test_accuracy:.2f} % on test, {100 * report.val_accuracy:.2f} % on val",
         f"written: {out} after {report.epochs} epochs, {report.seconds:.1f} s on {report.device}; {PAGE} to look at",
     ]
+    if report.images_per_second is not None and report.data_share is not None:
+        speed = f"{report.images_per_second:.1f} pictures a second, {100 * report.data_share:.1f} % of it lost to data"
+        together = f" by {report.processes} processes" if report.processes > 1 else ""
+        lines.append(f"{speed}{together}; the first step was done after {report.first_step_seconds:.1f} s")
     if report.epochs < report.planned_epochs:
         whole = f"stopped after {report.epochs} of {report.planned_epochs} epochs, {report.steps} steps"
         lines.append(f"{whole}: what was learnt can be quantized, and --resume goes on")
     if report.rate < 1:
         lines.append(f"it diverged, and went on with {report.rate:g} of the recipe's learning rate")
     if report.pieces > 1:
-        lines.append(f"GPU memory was short: batches went through the network in {report.pieces} pieces")
+        lines.append(f"batches went through the network in {report.pieces} pieces")
     if report.border_error is not None:
         lines.append(f"ImageNet weights, adapted to bytes: off by {report.border_error:.3f} deviations at the border")
     if report.skipped:

@@ -16,9 +16,25 @@ from edge.command_line import make_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 
+RECIPE = [
+    *("network", "pretrained", "frozen_share", "frozen_norms", "height", "width", "epochs", "min_steps", "batch"),
+    *(
+        "optimizer",
+        "learning_rate",
+        "momentum",
+        "weight_decay",
+        "warmup",
+        "label_smoothing",
+        "ema_share",
+        "seed",
+        "amp",
+    ),
+    *("mixup", "cutmix", "degrees", "translate", "scale", "crop", "shear", "brightness", "contrast", "saturation"),
+    "flip",
+]
 DESK = {
     "check": ["data", "out"],
-    "train": ["data", "out", "recipe", "network", "size", "epochs", "seed", "resume", "device"],
+    "train": ["data", "out", "recipe", "size", "resume", "device", "pieces", "profile", *RECIPE],
     "compare": ["runs", "out"],
     "import": ["network", "out", "weights", "labels", "size"],
     "quantize": ["run", "ptq", "qat", "pictures", "data", "recipe", "deeper", "seed"],

@@ -1,12 +1,15 @@
 """Recipes: YAML in, one checked record out."""
 
-from dataclasses import replace
+import inspect
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from edge.contract.errors import UsageError
-from train.recipe import load_recipe, override, parse_recipe, recipe_text
+from train.augment import Augmentation
+from train.recipe import Recipe, load_recipe, override, parse_recipe, recipe_text
+from train.verbs import train
 
 TEXT = recipe_text(load_recipe("small"))
 
@@ -33,6 +36,7 @@ def test_a_recipe_that_is_not_there_is_refused_with_the_known_names() -> None:
         ("momentum:", "momentun:", "the unknown field 'momentun'"),
         ("  degrees:", "  degree:", "augmentation has the unknown field 'degree'"),
         ("batch:", "# batch:", "no field 'batch'"),
+        ("mixup: 0.0", "mixup: 11", "mixup is 11; expected mixup 0 to 10"),
         ("network: resnet-s", "network: vgg", "network is 'vgg'; expected network one of resnet-s, "),
         ("height: 32", "height: 31", "height is 31; expected height 32 to 512"),
         ("width: 32", "width: 513", "width is 513; expected width 32 to 512"),
@@ -72,12 +76,48 @@ def test_a_small_set_gets_more_epochs_and_a_tiny_one_a_batch_of_its_size() -> No
 
 def test_another_network_keeps_pretraining_and_freezing_only_where_there_are_weights() -> None:
     photos = load_recipe("photos")
-    assert override(photos, None, None) == photos
-    lite1 = override(photos, "efficientnet-lite1", 240)
+    assert override(photos, {"network": None, "height": None}) == photos
+    lite1 = override(photos, {"network": "efficientnet-lite1", "height": 240, "width": 240})
     assert lite1 == replace(photos, network="efficientnet-lite1", height=240, width=240)
     for name in ("resnet18", "efficientnet-lite4", "mine.net:build"):
-        scratch = override(photos, name, None)
+        scratch = override(photos, {"network": name})
         assert scratch == replace(photos, network=name, pretrained=False, frozen_share=0.0, frozen_norms=False)
-    assert not override(load_recipe("small"), "efficientnet-lite0", None).pretrained
+    assert override(photos, {"network": "resnet18", "frozen_norms": True}).frozen_norms
+    assert not override(load_recipe("small"), {"network": "efficientnet-lite0"}).pretrained
     with pytest.raises(UsageError, match="network is 'vgg'"):
-        override(photos, "vgg", None)
+        override(photos, {"network": "vgg"})
+
+
+def test_epochs_that_are_named_are_just_so_many_unless_steps_are_named_too() -> None:
+    small = load_recipe("small")
+    assert override(small, {"epochs": 3}).epochs_for(200) == 3
+    assert override(small, {"epochs": 3, "min_steps": 10}).epochs_for(200) == 10
+    assert override(small, {"min_steps": 0}).epochs_for(200) == small.epochs
+
+
+def test_strengths_of_the_augmentation_are_overridden_like_other_fields() -> None:
+    small = load_recipe("small")
+    found = override(small, {"flip": 0.5, "learning_rate": 0.01, "degrees": None})
+    assert found == replace(small, learning_rate=0.01, augmentation=replace(small.augmentation, flip=0.5))
+    with pytest.raises(UsageError, match=r"augmentation\.flip is 2"):
+        override(small, {"flip": 2})
+
+
+def test_fields_with_a_default_may_be_left_out() -> None:
+    without = TEXT.replace("mixup: 0.0\n", "").replace("  flip: 0.0\n", "")
+    assert without != TEXT
+    assert parse_recipe(without, "text") == load_recipe("small")
+
+
+@pytest.mark.parametrize("name", ["photos", "photos-large", "small"])
+def test_the_recipes_that_come_along_are_whole(name: str) -> None:
+    assert parse_recipe(recipe_text(load_recipe(name)), "text") == load_recipe(name)
+
+
+def test_every_field_is_a_flag_by_its_name_that_nobody_has_to_type() -> None:
+    flags = {flag.name: flag for flag in inspect.signature(train).parameters.values()}
+    wanted = [field.name for record in (Recipe, Augmentation) for field in fields(record)]
+    assert {"epochs", "learning_rate", "flip"} <= flags.keys()
+    assert {name: flags[name].default for name in wanted if name != "augmentation"} == {
+        name: None for name in wanted if name != "augmentation"
+    }
