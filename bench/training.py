@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.planted_pictures import planted_rows
 from bench.rows import Row, machine, write
+from bench.train_speed import train_speed_rows
 from bench.trained import Claim, trained_rows
 from edge.contract.errors import UsageError
 
@@ -43,7 +44,11 @@ class TrainingBench:
 
     def groups(self) -> dict[str, Callable[[], list[Row]]]:
         """What can be measured alone, by name, in the order of the table."""
-        return {**{claim.group: partial(self.trained, claim) for claim in _CLAIMS}, "check": self.check}
+        return {
+            **{claim.group: partial(self.trained, claim) for claim in _CLAIMS},
+            "check": self.check,
+            "speed": self.speed,
+        }
 
     def trained(self, claim: Claim) -> list[Row]:
         return trained_rows(claim, self.runs, self.seeds, self.command, partial(self.progress, claim.group))
@@ -51,3 +56,6 @@ class TrainingBench:
     def check(self) -> list[Row]:
         pictures = self.data / "trashnet" / "trashnet_256.zip"
         return planted_rows(pictures, _PLANTED, self.command, self.progress)
+
+    def speed(self) -> list[Row]:
+        return train_speed_rows(self.data, self.seeds == QUICK, self.command, partial(self.progress, "speed"))

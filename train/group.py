@@ -1,5 +1,6 @@
 """The processes that train together, each on its share of every batch; a training by itself is a group of one."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -61,8 +62,10 @@ class Group:
         """`network`, whose gradients after a backward are the mean over the processes."""
         if self.size == 1:
             return network
-        # The statistics of batch norms are averaged after the epoch, rather than copied from the first at every step.
-        return DistributedDataParallel(network, broadcast_buffers=False)
+        with warnings.catch_warnings():  # 2.13 has a new name for broadcast_buffers, which 2.6 does not know
+            warnings.simplefilter("ignore", FutureWarning)
+            # statistics of batch norms are averaged after an epoch, rather than copied from the first at every step
+            return DistributedDataParallel(network, broadcast_buffers=False)
 
 
 ALONE = Group()

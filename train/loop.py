@@ -111,9 +111,7 @@ def train(
     epochs = recipe.epochs_for(len(data.train.targets))
 
     def start() -> State:
-        state = _start(data, recipe, folder, where, began, group)
-        state.pieces = max(state.pieces, pieces)
-        return state
+        return _start(data, recipe, folder, where, began, pieces, group)
 
     state = start()
     writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=state.epoch + 1) if group.first else nullcontext()
@@ -124,26 +122,45 @@ def train(
             if progress:
                 progress(step, steps)
 
-        while state.epoch < epochs:
-            milder = None
-            try:
-                metrics = train_epoch(state, data, recipe, epochs, stop, stepped, group)
-            except (Diverged, torch.OutOfMemoryError) as setback:
-                milder = _milder(state, recipe, setback, group)
-            if milder:  # not where the error still holds the tensors of the step that failed
-                state = start()
-                state.rate, state.pieces = milder
-            elif metrics is None:
-                if not state.steps:
-                    raise KeyboardInterrupt  # nothing was learnt yet
-                break
-            else:
-                state.metrics.append(metrics)
-                if board:
-                    _keep_epoch(state, folder, board)
-                if on_epoch:
-                    on_epoch(metrics)
+        def keep(state: State) -> None:
+            if board:
+                _keep_epoch(state, folder, board)
+            if on_epoch:
+                on_epoch(state.metrics[-1])
+
+        state = _take_epochs(state, start, data, recipe, epochs, stop, stepped, keep, group)
     return _finish(state, data, epochs, folder, where, error, group) if group.first else None
+
+
+def _take_epochs(
+    state: State,
+    start: Callable[[], State],
+    data: DataSet,
+    recipe: Recipe,
+    epochs: int,
+    stop: Callable[[], bool],
+    progress: Progress,
+    keep: Callable[[State], None],
+    group: Group,
+) -> State:
+    """To the planned end, or until `stop`. start: gives the state after the last whole epoch, which `keep` is given."""
+    while state.epoch < epochs:
+        milder = None
+        try:
+            metrics = train_epoch(state, data, recipe, epochs, stop, progress, group)
+        except (Diverged, torch.OutOfMemoryError) as setback:
+            milder = _milder(state, recipe, setback, group)
+        if milder:  # not where the error still holds the tensors of the step that failed
+            state = start()
+            state.rate, state.pieces = milder
+        elif metrics is None:
+            if not state.steps:
+                raise KeyboardInterrupt  # nothing was learnt yet
+            break
+        else:
+            state.metrics.append(metrics)
+            keep(state)
+    return state
 
 
 def _check_shares(recipe: Recipe, pictures: int, pieces: int, group: Group) -> None:
@@ -242,7 +259,9 @@ def begin_network(recipe: Recipe, channels: int, classes: int, size: tuple[int, 
     return network
 
 
-def _start(data: DataSet, recipe: Recipe, folder: Path, device: torch.device, began: float, group: Group) -> State:
+def _start(
+    data: DataSet, recipe: Recipe, folder: Path, device: torch.device, began: float, pieces: int, group: Group
+) -> State:
     """As the last whole epoch in `folder` left it, or before the first step."""
     height, width, channels = data.train.pixels.shape[1:]
     network = begin_network(recipe, channels, len(data.labels), (height, width))
@@ -254,10 +273,11 @@ def _start(data: DataSet, recipe: Recipe, folder: Path, device: torch.device, be
     average_by = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=average_by, use_buffers=True)
     if group.size > 1 and device.type == "cuda":  # the average keeps plain norms: it is measured, never trained
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     state = State(network, average, _make_optimizer(recipe, network), network, began)
     if (folder / CHECKPOINT).exists():
         read_checkpoint(folder / CHECKPOINT, state)
+    state.pieces = max(state.pieces, pieces)
     state.wrapped = group.wrap(network)
     return state
 
