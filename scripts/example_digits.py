@@ -1,7 +1,7 @@
 """Makes what docs/examples/digits.md tells: PYTHONPATH=. python scripts/example_digits.py OUT
 
 OUT gets three runs, of scikit-learn's digits as they are, with their inverted pictures beside them, and with other
-tones, too; and digits.png. What each reads is printed. Three minutes on two cores.
+tones, too; and digits.png. What each reads is printed. A few minutes on two cores.
 """
 
 import subprocess
