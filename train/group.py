@@ -1,5 +1,6 @@
 """The processes that train together, each on its share of every batch; a training by itself is a group of one."""
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,6 +11,8 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 
@@ -84,7 +87,10 @@ def joined() -> Iterator[Group]:
     if not dist.is_torchelastic_launched():
         yield ALONE
         return
-    dist.init_process_group()
-    yield Group(dist.get_rank(), dist.get_world_size(), dist.get_node_local_rank())
+    store, rank, size = next(rendezvous("env://"))
+    # The store outlives a restart under torchrun --standalone, and with it the addresses of the dead.
+    life = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # set by torchrun, as all that `env://` reads
+    dist.init_process_group(store=PrefixStore(f"life{life}", store), rank=rank, world_size=size)
+    yield Group(rank, size, dist.get_node_local_rank())
     # After an error this is not reached: the others may be in a call that never ends, and torchrun ends them all.
     dist.destroy_process_group()
