@@ -1,7 +1,7 @@
 """Makes what docs/examples/digits.md tells: PYTHONPATH=. python scripts/example_digits.py OUT
 
-OUT gets two runs, one of scikit-learn's digits as they are and one with their inverted pictures beside them, what each
-reads, and digits.png. Two to three minutes on two cores.
+OUT gets three runs, of scikit-learn's digits as they are, with their inverted pictures beside them, and with other
+tones, too; and digits.png. What each reads is printed. A few minutes on two cores.
 """
 
 import subprocess
@@ -26,6 +26,7 @@ from train.predict import predict
 from train.run_folder import load_run
 
 EDGEWISE = Path(sys.executable).with_name("edgewise")
+TRAINED = {"trained as they are": "plain", "inverted ones, too": "both", "and other tones": "toned"}
 SHOWN = ("1", "2", "3", "4", "7", "8", "9")
 SPEC = ModelSpec("resnet-s", 32, 32, 1, 1, 10)  # the pictures that the recipe `small` takes
 UNLABELLED = 10  # paper digits that the look is fitted to
@@ -39,12 +40,14 @@ def main() -> None:
     out.mkdir(parents=True)
     digits = load_data("digits", 0)
     write_sets(digits, out)
-    for name in ("plain", "both"):
-        edgewise("train", f"{out / name}.npz", "--out", str(out / name))
+    edgewise("train", str(out / "plain.npz"), "--out", str(out / "plain"))
+    edgewise("train", str(out / "both.npz"), "--out", str(out / "both"))
+    edgewise("train", str(out / "both.npz"), "--out", str(out / "toned"), "--brightness", "0.5", "--contrast", "0.5")
     edgewise("quantize", str(out / "plain"))
     random = np.random.default_rng(0)
     lesson = photographed(digits.train.pixels[random.permutation(len(digits.train.targets))[:UNLABELLED]], random)
-    shown = {"white on black": digits.test.pixels, "ink on paper": photographed(digits.test.pixels, random)}
+    test = digits.test.pixels
+    shown = {"white on black": test, "inverted": 255 - test, "ink on paper": photographed(test, random)}
     found = {look: read_all(out, pixels, lesson) for look, pixels in shown.items()}
     tell(found, digits.test.targets)
     draw(out / "digits.png", digits, found["ink on paper"])
@@ -66,10 +69,7 @@ def photographed(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 def read_all(out: Path, pixels: Pixels, lesson: Pixels) -> dict[str, Answers]:
     """By what was done: what is read. lesson: paper digits without labels."""
-    found = {
-        "trained as they are": predict(load_run(out / "plain").network, pixels)[1].argmax(1),
-        "inverted ones, too": predict(load_run(out / "both").network, pixels)[1].argmax(1),
-    }
+    found = {name: predict(load_run(out / run).network, pixels)[1].argmax(1) for name, run in TRAINED.items()}
     backbone = open_run(out / "plain")
     look = fit_look(lesson, None, answers_of(backbone), identity(backbone.spec.channels), lambda step, steps: None).look
     head = base_head(backbone.base, backbone.labels)
