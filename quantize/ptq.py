@@ -20,6 +20,7 @@ from train.network import to_input
 class PtqRecipe:
     calibration: Calibration  # how activation scales are fitted
     pictures: int  # calibration pictures
+    split_outliers: float  # share of channels that each tensor has more: quantize/split.py; 0 for none
     seed: int
 
     def __post_init__(self) -> None:
@@ -32,6 +33,10 @@ class PtqRecipe:
             value = getattr(self, name)
             if isinstance(value, bool) or value not in allowed:
                 raise UsageError(f"{name}: {value!r} in a quantization recipe", expected, "correct it")
+        share = self.split_outliers
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            found = f"split_outliers: {share!r} in a quantization recipe"
+            raise UsageError(found, "a number from 0 to 1", "correct it")
 
 
 def ptq(
