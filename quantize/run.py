@@ -143,7 +143,8 @@ def _quantized(
     val = np.concatenate([material.val[:most], material.tune[np.sort(rest[:most])]])[:most]
     wanted = predict(run.network, val)[1]
     calibration = material.tune[sample]
-    splits = find_outliers(plan, to_input(torch.from_numpy(calibration[:_SPLIT_PICTURES])), recipe.ptq.split_outliers)
+    some = to_input(torch.from_numpy(calibration[:_SPLIT_PICTURES]))
+    splits = find_outliers(plan, some, recipe.ptq.split_outliers, recipe.ptq.split_only)
     model = ptq(split_channels(plan, splits), calibration, recipe.ptq, progress)
     given = simulate(extract(model), val)
     found = agreement(given.argmax(1), wanted.argmax(1))

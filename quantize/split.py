@@ -5,8 +5,8 @@ and what moves codes is between them, the copies are the channel divided by thei
 as it took the whole: the tensors' range falls. Behind ReLU6, hard swish or a product the copies are whole, and what
 reads them divides its weights: theirs falls. Either way each copy is rounded a part of a step away from the others
 (`dither`), so that their sum has the resolution of one copy times their number: the paper's quantization-aware
-splitting, by Hermite's identity, the sum over j < k of floor(x + j / k) = floor(k x). Divided weights need no such care:
-rounding by what comes out (quantize/rounding.py) gives one copy what it took from another.
+splitting, by Hermite's identity, the sum over j < k of floor(x + j / k) = floor(k x). Divided weights need no such
+care: rounding by what comes out (quantize/rounding.py) gives one copy what it took from another.
 """
 
 import math
@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edge.contract.errors import GateError
 from quantize.channels import Channels, Numbers, is_depthwise, tie_channels
 from quantize.plan import INPUT, Conv, Plan, float_layer, last_uses
 
@@ -34,17 +35,25 @@ class Split:
     divided: bool  # each copy is a part of its channel; else it is whole, and what reads it divides
 
 
-def find_outliers(plan: Plan, pixels: Tensor, share: float) -> tuple[Split, ...]:
-    """What to split so that every tensor that can has `share` of its channels more, rounded up.
+def find_outliers(plan: Plan, pixels: Tensor, share: float, only: Sequence[str] = ()) -> tuple[Split, ...]:
+    """What to split so that every tensor that can, or those in `only`, has `share` of its channels more, rounded up.
 
     pixels: (N, C, H, W) float, (byte - 128) / 128. Of channels that can be divided those with the largest values go
-    first, of the others those that the weights reading them single out; the worst may be split again.
+    first, of the others those that the weights reading them single out; the worst may be split again. Tensors that are
+    tied are split together. Raises GateError for a name in `only` of which no channel can be split.
     """
     if not share:
         return ()
     channels, peaks = tie_channels(plan), _peaks(plan, pixels)
+    spaces = channels.spaces()
+    can = {name for tensors in spaces for name in tensors}
+    for name in only:
+        if name not in can:
+            raise GateError(f"no channel of {name!r} can be split", f"one of {', '.join(sorted(can))}", "name another")
     found = []
-    for tensors, numbers in channels.spaces().items():
+    for tensors, numbers in spaces.items():
+        if only and not set(only) & set(tensors):
+            continue
         divided = channels.bent.isdisjoint(numbers)
         sizes = _sizes(channels, tensors, numbers, peaks if divided else _weighed(plan, tensors))
         copies, chosen = np.ones(len(numbers), np.int64), []

@@ -29,9 +29,10 @@ def quantize(
     ] = False,
     split_outliers: Annotated[
         float | None,
-        typer.Option(
-            min=0, max=1, help="Split the channels that stand out: each tensor gets this share of channels more."
-        ),
+        typer.Option(min=0, max=1, help="Split the channels that stand out: this share of channels more."),
+    ] = None,
+    split_only: Annotated[
+        list[str] | None, typer.Option(help="Split channels of this layer's output alone; may be given several times.")
     ] = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Also measure what each layer's rounding costs: a minute for photos.")
@@ -48,12 +49,15 @@ def quantize(
     """
     if ptq and qat:
         raise UsageError("--ptq and --qat", "one of them, or neither", "leave one out")
+    if split_only and split_outliers is None:
+        raise UsageError("--split-only", "--split-outliers beside it", "say how many channels more")
     spec = load_run(run).spec
     settings = load_recipe(recipe, spec.height, spec.width)
     if seed is not None:
         settings = replace(settings, ptq=replace(settings.ptq, seed=seed), qat=replace(settings.qat, seed=seed))
     if split_outliers is not None:
-        settings = replace(settings, ptq=replace(settings.ptq, split_outliers=split_outliers))
+        chosen = {"split_outliers": split_outliers, "split_only": split_only or []}
+        settings = replace(settings, ptq=replace(settings.ptq, **chosen))
     method: Method = "ptq" if ptq else "qat" if qat else "auto"
     done = run_quantize(run, settings, method, data, pictures, progress, deeper, sensitivity)
     lines = (*report_lines(done.report), f"written: {done.folder} in {done.seconds:.1f} s, report.html to look at")

@@ -46,7 +46,7 @@ def _inputs(seed: int) -> Tensor:
     return to_input(torch.from_numpy(smooth_pixels(24, 16, 3, seed)))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(**NETWORKS)
 def test_the_float_networks_answers_stay(seed: int, six: bool, kinds: set[str], share: float) -> None:
     plan, inputs = make_plan(random_net(seed, 3, 3, six, tuple(sorted(kinds)))), _inputs(seed)
@@ -58,7 +58,7 @@ def test_the_float_networks_answers_stay(seed: int, six: bool, kinds: set[str], 
     torch.testing.assert_close(float_logits(split, inputs), float_logits(plan, inputs), rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(**NETWORKS)
 def test_a_split_networks_u8_file_gives_the_references_bits(
     tmp_path_factory: pytest.TempPathFactory, seed: int, six: bool, kinds: set[str], share: float
@@ -66,7 +66,7 @@ def test_a_split_networks_u8_file_gives_the_references_bits(
     folder, plan = tmp_path_factory.mktemp("split"), make_plan(random_net(seed, 3, 3, six, tuple(sorted(kinds))))
     split = split_channels(plan, find_outliers(plan, _inputs(seed), share))
     try:
-        model = ptq(split, smooth_pixels(32, 16, 3, seed), PtqRecipe("mse", 32, share, 0), _silent)
+        model = ptq(split, smooth_pixels(32, 16, 3, seed), PtqRecipe("mse", 32, 0, [], 0), _silent)
     except GateError as error:
         assert "calibration pictures" in error.found  # random weights sometimes leave a tensor at 0 on all of them
         reject()
@@ -93,7 +93,7 @@ def test_copies_together_have_the_steps_of_a_finer_grid(divided: bool) -> None:
 
 def _with_outliers(seed: int, factor: float) -> Plan:
     """A network with one channel in each tensor `factor` times as large, whose readers make up for it."""
-    plan = make_plan(random_net(seed, 3, 3, kinds=("residual", "plain", "depthwise")))
+    plan = make_plan(random_net(seed, 3, 2, kinds=("plain",)))
     channels = tie_channels(plan)
     gain = torch.ones(1 + max(int(numbers.max()) for numbers in channels.of.values()))
     for numbers in channels.spaces().values():
@@ -102,7 +102,7 @@ def _with_outliers(seed: int, factor: float) -> Plan:
     for layer in plan.layers:
         if isinstance(layer, Conv):
             reads, writes = gain[channels.of[layer.sources[0]]], gain[channels.of[layer.name]]
-            weight = layer.weight * (1 if layer.geometry.groups > 1 else (writes[:, None] / reads)[..., None, None])
+            weight = layer.weight * (writes[:, None] / reads)[..., None, None]
             layer = replace(layer, weight=weight, bias=layer.bias * writes)
         layers.append(layer)
     return replace(plan, layers=tuple(layers))
@@ -110,14 +110,14 @@ def _with_outliers(seed: int, factor: float) -> Plan:
 
 def test_planted_outliers_cost_less_once_they_are_split() -> None:
     noise = []
-    for share in (0, 0.5):
-        plan, pixels = _with_outliers(5, 8), smooth_pixels(96, 16, 3, 5)
+    for share in (0, 0.25):
+        plan, pixels = _with_outliers(4, 8), smooth_pixels(96, 16, 3, 4)
         inputs = to_input(torch.from_numpy(pixels))
         split = split_channels(plan, find_outliers(plan, inputs[:32], share))
-        model = ptq(split, pixels[:64], PtqRecipe("mse", 64, share, 0), _silent)
+        model = ptq(split, pixels[:64], PtqRecipe("mse", 64, 0, [], 0), _silent)
         with torch.no_grad():
             noise.append(float((model(inputs[64:])[1] - float_logits(plan, inputs[64:])).square().mean()))
-    assert noise[1] < 0.5 * noise[0]
+    assert noise[1] < 0.2 * noise[0]
 
 
 class _Grouped(nn.Module):
@@ -137,6 +137,14 @@ def test_pixels_features_and_what_a_grouped_convolution_touches_are_never_split(
     for tensor in (INPUT, *(layer.name for layer in plan.layers)):
         with pytest.raises(ValueError, match=tensor):
             split_channels(plan, (Split(tensor, (0,), False),))
+
+
+def test_one_tensor_alone_is_split_where_it_is_named() -> None:
+    plan = make_plan(random_net(4, 3, 3))
+    (split,) = find_outliers(plan, _inputs(4), 1.0, ["stem_0"])
+    assert split.tensor == "stem_0" and len(split.channels) == len(tie_channels(plan).of["stem_0"])
+    with pytest.raises(GateError, match="pixels"):
+        find_outliers(plan, _inputs(4), 1.0, ["pixels"])
 
 
 def test_a_channel_behind_relu6_is_never_divided() -> None:
