@@ -1,6 +1,7 @@
 """`edgewise quantize RUN`: a trained run folder -> RUN/int8, proved and ready to pack."""
 
 import copy
+import math
 import resource
 import sys
 import time
@@ -143,7 +144,7 @@ def _quantized(
     val = np.concatenate([material.val[:most], material.tune[np.sort(rest[:most])]])[:most]
     wanted = predict(run.network, val)[1]
     calibration = material.tune[sample]
-    some = to_input(torch.from_numpy(calibration[:_SPLIT_PICTURES]))
+    some = to_input(torch.from_numpy(calibration[:: math.ceil(len(calibration) / _SPLIT_PICTURES)]))
     splits = find_outliers(plan, some, recipe.ptq.split_outliers, recipe.ptq.split_only)
     model = ptq(split_channels(plan, splits), calibration, recipe.ptq, progress)
     given = simulate(extract(model), val)

@@ -56,8 +56,8 @@ def quantize(
     if seed is not None:
         settings = replace(settings, ptq=replace(settings.ptq, seed=seed), qat=replace(settings.qat, seed=seed))
     if split_outliers is not None:
-        chosen = {"split_outliers": split_outliers, "split_only": split_only or []}
-        settings = replace(settings, ptq=replace(settings.ptq, **chosen))
+        part = replace(settings.ptq, split_outliers=split_outliers, split_only=split_only or [])
+        settings = replace(settings, ptq=part)
     method: Method = "ptq" if ptq else "qat" if qat else "auto"
     done = run_quantize(run, settings, method, data, pictures, progress, deeper, sensitivity)
     lines = (*report_lines(done.report), f"written: {done.folder} in {done.seconds:.1f} s, report.html to look at")
