@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from quantize.certificate import agreement, divergence
+from quantize.grid import SHIFT
 from quantize.integers import Float32, Integers
-from quantize.plan import INPUT, Mover, Plan, float_layer, float_logits
+from quantize.plan import INPUT, Mover, Plan, float_layer, float_logits, unsigned_tensors
 from quantize.simulate import simulated_layer
 from train.network import to_input
 
-PICTURES = 32  # at most: for each, EfficientNet-Lite0 takes three seconds of one core
+PICTURES = 32  # at most: for each, EfficientNet-Lite0 takes two seconds of one core
 _BATCH = 4  # of which all tensors are kept
 
 
@@ -32,6 +33,8 @@ def sensitivity(
     names = [layer.name for layer in plan.layers if not isinstance(layer, Mover)]
     wanted: list[Float32] = []
     given: dict[str, list[Float32]] = {name: [] for name in ("", *names)}  # "": all of them in integers
+    # an unsigned tensor's integers count from -128 steps: quantize/integers.py
+    shift = {name: SHIFT * float(integers.scales[name]) for name in unsigned_tensors(plan.layers)}
     parts = np.split(pixels, range(_BATCH, len(pixels), _BATCH))
     for done, batch in enumerate(parts, 1):
         inputs = to_input(torch.from_numpy(batch))
@@ -41,11 +44,12 @@ def sensitivity(
         for place, layer in enumerate(plan.layers):
             if not isinstance(layer, Mover):
                 changed = dict(values)
-                changed[layer.name] = float_layer(layer, tuple(values[name] for name in layer.sources))
+                exact = float_layer(layer, tuple(values[name] + shift.get(name, 0) for name in layer.sources))
+                changed[layer.name] = exact - shift.get(layer.name, 0)
                 given[layer.name].append(_logits(plan, _walk(integers, changed, place + 1)))
         progress(done, len(parts))
-    exact = np.concatenate(wanted)
-    figures = {name: _figures(exact, np.concatenate(logits)) for name, logits in given.items()}
+    answers = np.concatenate(wanted)
+    figures = {name: _figures(answers, np.concatenate(logits)) for name, logits in given.items()}
     rows = [{"name": name, **figures[name]} for name in names]
     return {"pictures": len(pixels), **figures[""], "layers": rows}
 

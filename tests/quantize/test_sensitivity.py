@@ -2,7 +2,8 @@
 
 import numpy as np
 import torch
-from networks import quantized, random_net, smooth_pixels
+from folders import CLASSES, SEED, network
+from networks import quantized, smooth_pixels
 
 from quantize.integers import extract
 from quantize.sensitivity import sensitivity
@@ -15,8 +16,8 @@ def _silent(step: int, steps: int) -> None:
 
 
 def test_the_layer_with_too_coarse_a_grid_costs_most() -> None:
-    model, _, _ = quantized(random_net(4, 3, 3), 3, 4)
-    coarse = model.plan.layers[2].name
+    model, _, _ = quantized(network(3, CLASSES), 3, SEED)
+    coarse = next(name for name in model.scales if list(model.grid.values()).count(name) == 1)
     with torch.no_grad():
         model.scale_of(coarse).mul_(12)
     found = sensitivity(model.plan, extract(model), smooth_pixels(12, 16, 3, 7), _silent)
@@ -26,7 +27,7 @@ def test_the_layer_with_too_coarse_a_grid_costs_most() -> None:
 
 
 def test_no_layer_in_float_gives_what_the_integers_give() -> None:
-    model, integers, _ = quantized(random_net(4, 3, 3), 3, 4)
+    model, integers, _ = quantized(network(3, CLASSES), 3, SEED)
     pixels = smooth_pixels(12, 16, 3, 7)
     found = sensitivity(model.plan, integers, pixels, _silent)
     with torch.no_grad():
