@@ -24,7 +24,7 @@ from quantize.plan import INPUT, Conv, Plan, float_layer, last_uses
 
 Float64 = NDArray[np.float64]
 _BATCH = 16  # pictures at once
-_TOGETHER = 8  # channels: onnxruntime is 1.6 times slower where a tensor of Lite0 has 27 instead of 24
+_TOGETHER = 16  # channels at once in onnxruntime's fast integer kernels: docs/int8.md has the time without it
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def find_outliers(plan: Plan, pixels: Tensor, share: float, only: Sequence[str] 
 
 
 def _more(share: float, channels: int) -> int:
-    """How many channels more: what was in eights or fours stays so."""
+    """How many channels more: what was in sixteens or eights stays so."""
     together = math.gcd(channels, _TOGETHER)
     return together * math.ceil(share * channels / together)
 

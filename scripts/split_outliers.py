@@ -1,4 +1,4 @@
-"""What outlier channel splitting does for EfficientNet-Lite0 as ImageNet has it: the table of docs/int8.md.
+"""What outlier channel splitting does for EfficientNet-Lite0 as ImageNet has it: "What was tried" in docs/int8.md.
 
 .venv/bin/python scripts/split_outliers.py PICTURES [--time]   (a folder, a zip or a film; 448 of its pictures are used)
 
