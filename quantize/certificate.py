@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from edge.contract.spec import FORMS, ModelSpec
 from edge.engine import Engine, run_in_batches
@@ -93,8 +94,8 @@ def certificate(
 ) -> dict[str, Any]:
     """report.json's figures, which follow from the files and the test pictures: docs/int8.md lists the keys.
 
-    plan: of the FP32 network; without it, as in a release, no layer has an error. pixels: (N, H, W, C) uint8, targets:
-    (N,), None for pictures without labels, which have no accuracy.
+    plan: of the FP32 network, its channels split as the integers' are; without it, as in a release, no layer has an
+    error. pixels: (N, H, W, C) uint8, targets: (N,), None for pictures without labels, which have no accuracy.
     """
     same = int((measured.features == measured.reference).all(1).sum())
     plain = measured.unoptimized
@@ -198,3 +199,9 @@ def agreement(first: NDArray[np.int64], second: NDArray[np.int64]) -> dict[str, 
     hits = int((first == second).sum())
     low, high = wilson(hits, len(first))
     return {"percent": round(100 * hits / len(first), 4), "low": round(low, 4), "high": round(high, 4)}
+
+
+def divergence(wanted: Float32, given: Float32) -> float:
+    """Kullback-Leibler divergence of answers from those of FP32, both logits (N, classes); in nats, the mean."""
+    log_wanted, log_given = (F.log_softmax(torch.from_numpy(logits).double(), 1) for logits in (wanted, given))
+    return round(float(F.kl_div(log_given, log_wanted, log_target=True, reduction="batchmean")), 6)

@@ -35,7 +35,7 @@ PLAIN = "u8_plain"  # every float value in it, unoptimized, is one of s8: to com
 _TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
-class _U8:
+class U8:
     """uint8, zero point 128. The first convolution reads blocks of pixels where it can: quantize/blocks.py."""
 
     def __init__(self, integers: Integers, spec: ModelSpec, plain: bool = False) -> None:
@@ -159,7 +159,7 @@ class _S8:
         self.graph.node("QuantizeLinear", [value, self._scale(tensor), zero], tensor + ".q")
 
 
-class _Float:
+class Float:
     """The same weights and biases, nothing rounded at run time; what saturated in training saturates here too.
 
     A tensor that is padded with another code than 0 is counted from that code.
@@ -205,13 +205,13 @@ def _bordered(layer: IntegerLayer) -> IntegerConv | None:
     return layer if isinstance(layer, IntegerConv) and layer.border else None
 
 
-_Writer = _U8 | _S8 | _Float
+_Writer = U8 | _S8 | Float
 _FORMS: dict[str, Callable[[Integers, ModelSpec], _Writer]] = {
-    "u8": _U8,
-    PLAIN: lambda integers, spec: _U8(integers, spec, plain=True),
+    "u8": U8,
+    PLAIN: lambda integers, spec: U8(integers, spec, plain=True),
     "s8": lambda integers, _: _S8(integers),
     "s8_identity": lambda integers, _: _S8(integers, summed_in_float(integers)),
-    "float": lambda integers, _: _Float(integers),
+    "float": lambda integers, _: Float(integers),
 }
 
 
@@ -233,12 +233,12 @@ def emit(integers: Integers, spec: ModelSpec, form: str, path: Path) -> None:
         helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", spec.features]),
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", spec.classes]),
     ]
-    save(graph, [_pixels(form, spec)], outputs, path, writer.blocked if isinstance(writer, _U8) else None)
+    save(graph, [_pixels(form, spec)], outputs, path, writer.blocked if isinstance(writer, U8) else None)
 
 
 def emit_body(integers: Integers, spec: ModelSpec, cut: str, shape: tuple[int, int, int], path: Path) -> None:
     """Writes the u8 file's layers up to the tensor `cut`, whose uint8 codes (N, *shape) are the output."""
-    writer = _U8(integers, spec)
+    writer = U8(integers, spec)
     writer.start()
     for layer in integers.layers[: [layer.name for layer in integers.layers].index(cut) + 1]:
         writer.layer(layer)

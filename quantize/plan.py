@@ -35,6 +35,7 @@ class Conv:
     bias: Tensor  # (out,) float32
     geometry: Geometry
     activation: Activation = "none"
+    dither: Tensor | None = None  # (out,), in steps of the output: how far off each channel is rounded, if it is split
 
 
 @dataclass(frozen=True)

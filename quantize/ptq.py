@@ -20,6 +20,8 @@ from train.network import to_input
 class PtqRecipe:
     calibration: Calibration  # how activation scales are fitted
     pictures: int  # calibration pictures
+    split_outliers: float  # share of channels that a tensor gets more: quantize/split.py; 0 for none
+    split_only: list[str]  # the tensors that get them; empty for all
     seed: int
 
     def __post_init__(self) -> None:
@@ -32,6 +34,13 @@ class PtqRecipe:
             value = getattr(self, name)
             if isinstance(value, bool) or value not in allowed:
                 raise UsageError(f"{name}: {value!r} in a quantization recipe", expected, "correct it")
+        share = self.split_outliers
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            found = f"split_outliers: {share!r} in a quantization recipe"
+            raise UsageError(found, "a number from 0 to 1", "correct it")
+        if not isinstance(self.split_only, list) or not all(isinstance(name, str) for name in self.split_only):
+            found = f"split_only: {self.split_only!r} in a quantization recipe"
+            raise UsageError(found, "a list of tensors' names", "correct it")
 
 
 def ptq(

@@ -108,6 +108,8 @@ def _round_layer(model: FakeQuant, layer: Conv, sums: _Sums) -> None:
     bias = mean_y - (rounded * mean_x).sum(2, keepdim=True)
     model.weights[layer.name].copy_(rounded.view(layer.weight.shape))
     model.biases[layer.name].copy_(bias.flatten())
+    if layer.dither is not None:
+        model.biases[layer.name].add_(layer.dither * model.scale_of(layer.name))
 
 
 def descend(xx: Tensor, yx: Tensor, exact: Tensor, sweeps: int) -> Tensor:

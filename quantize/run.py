@@ -1,6 +1,7 @@
 """`edgewise quantize RUN`: a trained run folder -> RUN/int8, proved and ready to pack."""
 
 import copy
+import math
 import resource
 import sys
 import time
@@ -12,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from edge.base import Rows, make_base, write_base
 from edge.contract.errors import InputError
@@ -20,7 +20,7 @@ from edge.contract.files import write_whole
 from edge.contract.labels import labels_text
 from edge.contract.spec import FORMS, spec_text
 from edge.engine import Engine, run_in_batches
-from quantize.certificate import Measured, agreement, certificate, measure
+from quantize.certificate import Measured, agreement, certificate, divergence, measure
 from quantize.claims import Certified, require_golden
 from quantize.deep import write_deep
 from quantize.emit import emit
@@ -35,20 +35,25 @@ from quantize.gates import (
     require_trained,
 )
 from quantize.html import PAGE, render_report
-from quantize.integers import Float32, Integers, extract
+from quantize.integers import Integers, extract
 from quantize.material import Material, load_material
 from quantize.plan import Plan
 from quantize.ptq import ptq
 from quantize.qat import fine_tune
 from quantize.recipe import Recipe
+from quantize.sensitivity import sensitivity
 from quantize.simulate import simulate
+from quantize.split import Split, find_outliers, split_channels
+from quantize.split_record import split_record
 from quantize.trace import make_plan
 from train.augment import make_augment
 from train.memory import keep_freed_memory
+from train.network import to_input
 from train.predict import predict
 from train.run_folder import Run, load_run
 
 _LAYER_PICTURES = 16  # that each layer is compared with the trained one on
+_SPLIT_PICTURES = 32  # that channels with large values are looked for on
 
 Progress = Callable[[str, int, int], None]
 Method = Literal["auto", "ptq", "qat"]
@@ -69,13 +74,15 @@ def quantize(
     pictures: str | None,
     progress: Progress,
     deeper: bool = False,
+    with_sensitivity: bool = False,
 ) -> QuantizeReport:
     """Quantizes the run, measures it on its test pictures and writes RUN/int8.
 
     method: "ptq" calibrates and rounds, "qat" trains after that, "auto" trains only if that alone does not agree with
     FP32 as the recipe wants, and keeps the better of the two. `data` replaces the data set that the run remembers,
     `pictures` are unlabelled ones to tune on. `progress` gets the stage, the step and the number of steps. `deeper`
-    adds deep/, what a board needs to retrain the last blocks. Raises InputError where that is not possible, GateError
+    adds deep/, what a board needs to retrain the last blocks, `with_sensitivity` what each layer's
+    rounding costs on val pictures. Raises InputError where that is not possible, GateError
     if a layer's integers are not what was trained, if a planned integer layer runs in float, if the u8 file is not
     bit-identical to the integer reference, if it answers too differently from FP32, or if golden vectors would be
     refused by a board; RUN/int8 is then as it was.
@@ -85,14 +92,14 @@ def quantize(
     run = load_run(run_folder)
     plan = make_plan(run.network)
     material = load_material(run, data, pictures, recipe.qat.seed, partial(progress, "pictures"))
-    model, history = _quantized(run, plan, material, recipe, method, progress)
+    splits, model, history = _quantized(run, plan, material, recipe, method, progress)
     integers = extract(model)
     require_trained(model, integers, material.test[:_LAYER_PICTURES])
     with writing(run_folder / "int8") as folder:
         for form in FORMS:
             emit(integers, run.spec, form, folder / f"model.{form}.onnx")
         measured = measure(run.network, integers, run.spec, folder, material.test, partial(progress, "proof"))
-        report = certificate(measured, plan, integers, material.test, material.targets)
+        report = certificate(measured, model.plan, integers, material.test, material.targets)
         _require(folder / "model.u8.onnx", integers, measured, report, material, recipe)
         _write_rest(folder, run, material, integers)
         if deeper:
@@ -102,6 +109,10 @@ def quantize(
         tuned_on = {"source": material.source, "labelled": pictures is None}
         answers = predict(model, material.test)[1].argmax(1)
         history["test_agreement"] = agreement(answers, measured.logits["u8"].argmax(1))
+        if splits:
+            report["splits"] = split_record(plan, splits, integers, material.test)
+        if with_sensitivity:
+            report["sensitivity"] = sensitivity(model.plan, integers, material.val, partial(progress, "sensitivity"))
         report |= {
             "method": history,
             "recipe": asdict(recipe),
@@ -120,8 +131,8 @@ def quantize(
 
 def _quantized(
     run: Run, plan: Plan, material: Material, recipe: Recipe, method: Method, progress: Progress
-) -> tuple[FakeQuant, dict[str, Any]]:
-    """The quantized network, and how it came about: agreement with FP32 on val pictures after each stage.
+) -> tuple[tuple[Split, ...], FakeQuant, dict[str, Any]]:
+    """What was split, the quantized network, and how it came about: agreement with FP32 on val pictures by stage.
 
     To judge calibration, they are joined by pictures to tune on that it left: agreement needs no label, and few
     pictures prove little. Training sees those, so it is compared with calibration on the val pictures alone; if it was
@@ -132,12 +143,16 @@ def _quantized(
     most = recipe.gates.val_pictures
     val = np.concatenate([material.val[:most], material.tune[np.sort(rest[:most])]])[:most]
     wanted = predict(run.network, val)[1]
-    model = ptq(plan, material.tune[sample], recipe.ptq, progress)
+    calibration = material.tune[sample]
+    some = to_input(torch.from_numpy(calibration[:: math.ceil(len(calibration) / _SPLIT_PICTURES)]))
+    splits = find_outliers(plan, some, recipe.ptq.split_outliers, recipe.ptq.split_only)
+    model = ptq(split_channels(plan, splits), calibration, recipe.ptq, progress)
     given = simulate(extract(model), val)
     found = agreement(given.argmax(1), wanted.argmax(1))
     history: dict[str, Any] = {"name": "ptq", "val_agreement": {"ptq": found}, "steps": 0}
+    history["val_divergence"] = {"ptq": divergence(wanted, given)}
     if method == "ptq" or (method == "auto" and found["low"] >= recipe.gates.enough_agreement):
-        return model, history
+        return splits, model, history
     calibrated = copy.deepcopy(model)
     started = time.monotonic()
     steps = recipe.qat.steps_for(len(material.tune))
@@ -154,17 +169,11 @@ def _quantized(
     wanted, given, trained = wanted[: len(held)], given[: len(held)], simulate(extract(model), held)
     stages = {"ptq": given, "qat": trained}
     history["val_agreement"] = {name: agreement(x.argmax(1), wanted.argmax(1)) for name, x in stages.items()}
-    divergence = {name: _divergence(wanted, x) for name, x in stages.items()}
-    history["val_divergence"] = divergence
-    if method == "auto" and divergence["ptq"] < divergence["qat"]:
-        return calibrated, history | {"name": "ptq"}
-    return model, history
-
-
-def _divergence(wanted: Float32, given: Float32) -> float:
-    """Kullback-Leibler divergence of answers from those of FP32, both logits (N, classes); in nats, the mean."""
-    log_wanted, log_given = (F.log_softmax(torch.from_numpy(logits).double(), 1) for logits in (wanted, given))
-    return round(float(F.kl_div(log_given, log_wanted, log_target=True, reduction="batchmean")), 6)
+    far = {name: divergence(wanted, x) for name, x in stages.items()}
+    history["val_divergence"] = far
+    if method == "auto" and far["ptq"] < far["qat"]:
+        return splits, calibrated, history | {"name": "ptq"}
+    return splits, model, history
 
 
 def _require(

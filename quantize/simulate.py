@@ -25,7 +25,7 @@ def simulate(integers: Integers, pixels: NDArray[np.uint8]) -> Float32:
     for batch in batches(pixels):
         values = {INPUT: to_input(torch.from_numpy(batch))}
         for layer in integers.layers:
-            values[layer.name] = _layer(integers, layer, tuple(values[name] for name in layer.sources))
+            values[layer.name] = simulated_layer(integers, layer, tuple(values[name] for name in layer.sources))
             for name in done.get(layer.name, ()):
                 del values[name]
         features = values[integers.layers[-1].name].mean((2, 3))
@@ -33,7 +33,7 @@ def simulate(integers: Integers, pixels: NDArray[np.uint8]) -> Float32:
     return np.concatenate(parts)
 
 
-def _layer(integers: Integers, layer: IntegerLayer, inputs: tuple[Tensor, ...]) -> Tensor:
+def simulated_layer(integers: Integers, layer: IntegerLayer, inputs: tuple[Tensor, ...]) -> Tensor:
     """The layer's output on its grid, from inputs on theirs."""
     value = float_sums(integers, layer, inputs)
     if isinstance(layer, Mover):

@@ -27,6 +27,16 @@ def quantize(
     deeper: Annotated[
         bool, typer.Option("--deeper", help="Also write what a board needs to retrain the last blocks: some 20 MB.")
     ] = False,
+    split_outliers: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Split the channels that stand out: this share of channels more."),
+    ] = None,
+    split_only: Annotated[
+        list[str] | None, typer.Option(help="Split channels of this layer's output alone; may be given several times.")
+    ] = None,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Also measure what each layer's rounding costs: a minute for photos.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of calibration and training.")] = None,
 ) -> Outcome:
     """Turn a trained run into INT8, and prove the match.
@@ -39,12 +49,17 @@ def quantize(
     """
     if ptq and qat:
         raise UsageError("--ptq and --qat", "one of them, or neither", "leave one out")
+    if split_only and split_outliers is None:
+        raise UsageError("--split-only", "--split-outliers beside it", "say how many channels more")
     spec = load_run(run).spec
     settings = load_recipe(recipe, spec.height, spec.width)
     if seed is not None:
         settings = replace(settings, ptq=replace(settings.ptq, seed=seed), qat=replace(settings.qat, seed=seed))
+    if split_outliers is not None:
+        part = replace(settings.ptq, split_outliers=split_outliers, split_only=split_only or [])
+        settings = replace(settings, ptq=part)
     method: Method = "ptq" if ptq else "qat" if qat else "auto"
-    done = run_quantize(run, settings, method, data, pictures, progress, deeper)
+    done = run_quantize(run, settings, method, data, pictures, progress, deeper, sensitivity)
     lines = (*report_lines(done.report), f"written: {done.folder} in {done.seconds:.1f} s, report.html to look at")
     return Outcome(lines, {"folder": str(done.folder), **done.report})
 
@@ -74,6 +89,19 @@ def report_lines(report: dict[str, Any]) -> tuple[str, ...]:
     lines.append(
         f"features bit-identical to the integer reference: {report['exact']['u8_pictures']} of {report['test_count']}"
     )
+    if "splits" in report:
+        splits = report["splits"]
+        lines.append(
+            f"channels split: {splits['channels']} in {len(splits['tensors'])} tensors, "
+            f"{100 * splits['multiply_adds'] / (adds['integer'] - splits['multiply_adds']):.1f} % more multiply-adds"
+        )
+    if "sensitivity" in report:
+        found = report["sensitivity"]
+        least = min(found["layers"], key=lambda layer: float(layer["divergence"]))
+        lines.append(
+            f"divergence from FP32 on {found['pictures']} val pictures: {found['divergence']:.5f}; "
+            f"with {least['name']} in float {least['divergence']:.5f}, no layer costs more"
+        )
     if report["dead_channels"]:
         dead = report["dead_channels"]
         most = max(dead, key=lambda name: int(dead[name]))

@@ -42,6 +42,7 @@ from quantize.claims import (
 from quantize.html import PAGE, render_report
 from quantize.integers import Integers
 from quantize.material import load_material
+from quantize.split_record import read_splits, split_as_read, split_record
 from quantize.trace import make_plan
 from train.data import DataSet, load_data
 from train.run_folder import Run, load_run
@@ -174,11 +175,13 @@ def _measured(
         progress("proof", done, steps)
 
     measured = measure(subject.network, integers, subject.certified.spec, subject.certified.folder, tested.pixels, step)
-    plan = make_plan(subject.network) if subject.network is not None else None
+    if subject.network is None:
+        figures = certificate(measured, None, integers, tested.pixels, tested.targets)
+        return measured, {name: value for name, value in figures.items() if name not in _OF_FP32}
+    whole, splits = make_plan(subject.network), read_splits(subject.certified.report)
+    plan = split_as_read(whole, splits, integers)
     figures = certificate(measured, plan, integers, tested.pixels, tested.targets)
-    if plan is None:
-        figures = {name: value for name, value in figures.items() if name not in _OF_FP32}
-    return measured, figures
+    return measured, figures | ({"splits": split_record(whole, splits, integers, tested.pixels)} if splits else {})
 
 
 def _page_claim(certified: Certified, integers: Integers, tested: Tested, measured: Measured) -> Claim:

@@ -1,5 +1,7 @@
 """Rounding by what comes out: next to where it was, nearer to float, without bias, and still exact."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ from quantize.rounding import descend
 from quantize.trace import make_plan
 from train.network import to_input
 
-RECIPE = PtqRecipe("mse", 64, 0)
+RECIPE = PtqRecipe("mse", 64, 0, [], 0)
 SEEDS, ANY_KINDS = st.integers(0, 10_000), st.sampled_from(KINDS)
 
 
@@ -108,8 +110,16 @@ def test_descent_over_blocks_of_columns_finds_what_no_single_change_betters() ->
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("calibration", "best"), ("pictures", 0), ("pictures", True), ("pictures", 1.5), ("seed", -1)],
+    [
+        ("calibration", "best"),
+        ("pictures", 0),
+        ("pictures", True),
+        ("pictures", 1.5),
+        ("seed", -1),
+        ("split_outliers", 1.5),
+        ("split_only", "stem"),
+    ],
 )
 def test_a_setting_out_of_bounds_is_named(setting: str, value: object) -> None:
     with pytest.raises(UsageError, match=setting):
-        PtqRecipe(**{"calibration": "mse", "pictures": 64, "seed": 0, setting: value})  # type: ignore[arg-type]
+        replace(RECIPE, **{setting: value})  # type: ignore[arg-type]
