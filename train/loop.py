@@ -8,11 +8,10 @@ Several processes may take the same steps together, each on its share of every b
 
 import json
 import logging
-import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -23,7 +22,6 @@ from torch.utils.tensorboard import SummaryWriter
 from edge.contract.errors import GateError, UsageError
 from edge.contract.files import write_whole
 from edge.contract.spec import ModelSpec
-from train.answers import Answers, write_answers
 from train.checkpoint import EpochMetrics, State, read_checkpoint, write_checkpoint
 from train.data import DataSet, Progress
 from train.epoch import Diverged, train_epoch
@@ -31,22 +29,11 @@ from train.freeze import freeze
 from train.group import ALONE, Group
 from train.memory import keep_freed_memory
 from train.network import build_network, count_features
-from train.predict import predict
 from train.pretrained import border_error, load_pretrained
 from train.recipe import Recipe
-from train.run_folder import (
-    CHECKPOINT,
-    METRICS,
-    MODEL,
-    REPORT,
-    TENSORBOARD,
-    TRACE,
-    begin_run,
-    check_same_run,
-    json_bytes,
-)
+from train.result import TrainReport, finish
+from train.run_folder import CHECKPOINT, METRICS, TENSORBOARD, TRACE, begin_run, check_same_run
 from train.stages import traced
-from train.tensors import write_tensors
 
 _BORDER_PICTURES = 32
 _LOWEST_RATE = 1 / 32  # times the recipe's learning rate: what still diverges there has another cause
@@ -54,29 +41,6 @@ _FEWEST = 2  # pictures that go through a network at a time: batch normalisation
 _SCALARS = ("loss", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 _log = logging.getLogger("edgewise")
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """train.json. Accuracies are shares, 0 to 1, of the averaged weights in FP32."""
-
-    val_accuracy: float
-    test_accuracy: float
-    epochs: int  # whole ones
-    planned_epochs: int
-    steps: int
-    rate: float  # times the recipe's learning rate, at the end: halved whenever the training diverged
-    pieces: int  # in which a batch went through the network, at the end: doubled whenever GPU memory ran out
-    seconds: float  # of whole epochs, interruptions left out
-    first_step_seconds: float  # until the end of the first step, reading the pictures included
-    images_per_second: float | None  # of the steps, measuring left out: the median epoch; None before a whole one
-    data_share: float | None  # of the time of the steps, 0 to 1, for pictures: likewise
-    processes: int  # that trained together, at the end
-    device: str
-    parameters: int
-    counts: dict[str, int]  # pictures by part
-    skipped: tuple[str, ...]
-    border_error: float | None  # of pretrained weights, before training: in standard deviations of a feature
 
 
 def train(
@@ -129,7 +93,7 @@ def train(
                 on_epoch(state.metrics[-1])
 
         state = _take_epochs(state, start, data, recipe, epochs, stop, stepped, keep, group)
-    return _finish(state, data, epochs, folder, where, error, group) if group.first else None
+    return finish(state, data, epochs, folder, where, error, group) if group.first else None
 
 
 def _take_epochs(
@@ -290,49 +254,3 @@ def _make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, recipe.learning_rate, (recipe.momentum, 0.999))
     return torch.optim.SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0)
-
-
-def _finish(
-    state: State,
-    data: DataSet,
-    epochs: int,
-    folder: Path,
-    device: torch.device,
-    error: float | None,
-    group: Group,
-) -> TrainReport:
-    """Writes the averaged weights, then what they say of val and test, and the report.
-
-    Measured on the CPU: what is said is what `load_run` gives.
-    """
-    network = state.average.module.cpu()
-    write_tensors(folder / MODEL, network.state_dict())
-    held_out = {"val": data.val, "test": data.test}
-    answers = {name: Answers(part.targets, predict(network, part.pixels)[1]) for name, part in held_out.items()}
-    write_answers(folder, answers)
-    report = TrainReport(
-        val_accuracy=answers["val"].accuracy,
-        test_accuracy=answers["test"].accuracy,
-        epochs=state.epoch,
-        planned_epochs=epochs,
-        steps=state.steps,
-        rate=state.rate,
-        pieces=state.pieces,
-        seconds=round(state.seconds, 3),
-        first_step_seconds=round(state.first_step_seconds, 3),
-        images_per_second=_median(line.images_per_second for line in state.metrics),
-        data_share=_median(line.data_share for line in state.metrics),
-        processes=group.size,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        parameters=sum(p.numel() for p in network.parameters()),
-        counts={name: len(part.targets) for name, part in data.parts.items()},
-        skipped=data.skipped,
-        border_error=error,
-    )
-    write_whole(str(folder / REPORT), json_bytes(asdict(report)))
-    return report
-
-
-def _median(values: Iterable[float]) -> float | None:
-    found = list(values)
-    return round(statistics.median(found), 4) if found else None

@@ -15,10 +15,10 @@ from train.data import open_data, prepare_data
 from train.group import joined
 from train.import_run import import_run
 from train.interrupt import until_interrupted
-from train.loop import TrainReport
 from train.loop import train as run_training
 from train.recipe import load_recipe, override
 from train.recipe_flags import with_recipe_flags
+from train.result import TrainReport
 from train.run_folder import PAGE, disk_errors
 from train.run_page import write_run_page
 
