@@ -191,7 +191,7 @@ def _runtime_zip(release: Archive) -> bytes:
     with zipfile.ZipFile(file, "w") as runtime:
         for name in sorted(name for name in release.names if name.startswith(_RUNTIME)):
             entry = zipfile.ZipInfo(name[len(_RUNTIME) :])  # dated 1980: a desk's clock may say 1970, which no zip can
-            runtime.writestr(entry, b"".join(release.pieces(name)))
+            runtime.writestr(entry, b"".join(release.pieces(name)), zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
