@@ -54,9 +54,7 @@ def sides(rows: list[dict], task: str) -> Sides:
 def draw_shots(axis: plt.Axes, its: Sides) -> None:
     for learner, points in its.items():
         harmonic = [2 * old * new / (old + new) for old, new in points.values()]
-        axis.plot(
-            [str(shots) for shots in points], harmonic, label=learner, zorder=2 + (learner == OURS), **look(learner)
-        )
+        axis.plot([str(shots) for shots in points], harmonic, label=learner, **look(learner))
     axis.set_xlabel("examples of each new class")
     axis.set_ylabel("harmonic mean, %")
 
@@ -65,7 +63,7 @@ def draw_sides(axis: plt.Axes, its: Sides) -> None:
     for learner, points in its.items():
         new, old = [new for _, new in points.values()], [old for old, _ in points.values()]
         axis.plot(new, old, label=learner, **look(learner))
-    axis.set_xlabel("new classes right, %: more examples to the right")
+    axis.set_xlabel("new classes right, %")
     axis.set_ylabel("known classes right, %")
 
 
