@@ -30,6 +30,7 @@ from train.group import ALONE, Group
 from train.memory import keep_freed_memory
 from train.network import build_network, count_features
 from train.pretrained import border_error, load_pretrained
+from train.probe import fit_classifier
 from train.recipe import Recipe
 from train.result import TrainReport, finish
 from train.run_folder import CHECKPOINT, METRICS, TENSORBOARD, TRACE, begin_run, check_same_run
@@ -231,6 +232,9 @@ def _start(
     network = begin_network(recipe, channels, len(data.labels), (height, width))
     # channels_last: a step took 0.7 of the time on a CPU, and tensor cores want it
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    begun = (folder / CHECKPOINT).exists()
+    if recipe.linear_probe and not begun:
+        fit_classifier(network, data.train)
     pictures = len(data.train.targets)
     steps = recipe.epochs_for(pictures) * recipe.steps_per_epoch(pictures)
     decay = 1 - 1 / max(1.0, recipe.ema_share * steps)
@@ -239,7 +243,7 @@ def _start(
     if group.size > 1 and device.type == "cuda":  # the average keeps plain norms: it is measured, never trained
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     state = State(network, average, _make_optimizer(recipe, network), network, began)
-    if (folder / CHECKPOINT).exists():
+    if begun:
         read_checkpoint(folder / CHECKPOINT, state)
     state.pieces = max(state.pieces, pieces)
     state.wrapped = group.wrap(network)

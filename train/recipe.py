@@ -45,6 +45,9 @@ class Recipe:
     augmentation: Augmentation
     seed: Annotated[int, "Of the split, the weights and the order."]
     amp: Annotated[bool, "bfloat16 where the GPU has it; never on a CPU."]
+    linear_probe: Annotated[
+        bool, "Begin with the classifier that logistic regression fits to the pretrained features."
+    ] = False
     mixup: Annotated[float, "Blend pictures of a batch in pairs: both parameters of the shares' Beta."] = 0.0
     cutmix: Annotated[float, "Put rectangles of one into another, likewise; with both, a batch has one of the two."] = (
         0.0
@@ -54,6 +57,7 @@ class Recipe:
         _check(self, "network", str, lambda v: v in NETWORKS or ":" in v, EXPECTED_NAMES)
         _check(self, "pretrained", bool, lambda v: not v or self.network in SOURCES, "true only for " + _PRETRAINED)
         _check(self, "frozen_norms", bool, lambda v: True, "true or false")
+        _check(self, "linear_probe", bool, lambda v: not v or self.pretrained, "true only with pretrained weights")
         _check(self, "optimizer", str, lambda v: v in ("sgd", "adamw"), "sgd or adamw")
         for side in ("height", "width"):
             _check(self, side, int, lambda v: 32 <= v <= 512, "32 to 512")
@@ -89,7 +93,7 @@ def override(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
     if "epochs" in told:
         told = {"min_steps": 0, **told}
     if "network" in told and told["network"] not in SOURCES:
-        told = {"pretrained": False, "frozen_share": 0.0, "frozen_norms": False, **told}
+        told = {"pretrained": False, "frozen_share": 0.0, "frozen_norms": False, "linear_probe": False, **told}
     strengths = {field.name: told.pop(field.name) for field in fields(Augmentation) if field.name in told}
     return replace(recipe, augmentation=replace(recipe.augmentation, **strengths), **told)
 

@@ -25,6 +25,7 @@ RECIPE = [
         "weight_decay",
         "warmup",
         "label_smoothing",
+        "linear_probe",
         "ema_share",
         "seed",
         "amp",
