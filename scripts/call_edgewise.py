@@ -7,7 +7,7 @@ from pathlib import Path
 _EDGEWISE = Path(sys.executable).with_name("edgewise")
 
 
-def edgewise(*arguments: str) -> None:
-    """Shows the command and runs it. Raises CalledProcessError where it fails."""
+def edgewise(*arguments: str, check: bool = True) -> bool:
+    """Shows the command and runs it. Returns whether it ended well; with `check`, raises CalledProcessError if not."""
     print("edgewise", *arguments, flush=True)
-    subprocess.run([str(_EDGEWISE), *arguments], check=True)
+    return subprocess.run([str(_EDGEWISE), *arguments], check=check).returncode == 0
