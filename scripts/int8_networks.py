@@ -58,7 +58,7 @@ def figures(run: Path) -> dict[str, object]:
     if not path.exists():
         return {}
     with open_subject(run, None) as subject:
-        faults = faults_row(subject.certified, "", lambda _, __: None, ("u8",))
+        faults = faults_row("", subject.certified, "", lambda _, __: None, ("u8",))
     return {"report": json.loads(path.read_text()), "faults": f"{faults.value} {faults.unit}"}
 
 
