@@ -41,7 +41,7 @@ def test_without_a_finished_run_or_with_an_unknown_group_it_says_so(tmp_path: Pa
     with pytest.raises(UsageError, match="the group 'nope'; expected trashnet, animals, mnist, check"):
         bench.measure("nope")
     for group in ("check", "speed"):
-        with pytest.raises(InputError, match="trashnet_256.zip is missing"):
+        with pytest.raises(InputError, match=r"trashnet_256\.zip is missing"):
             bench.measure(group)
 
 
