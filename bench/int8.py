@@ -60,6 +60,7 @@ class Int8Bench:
         """What can be measured alone, by name, in the order of the table."""
         return {
             **{group: partial(self.accuracy, group) for group in self.folders},
+            "latency": self.latency,
             "exact": self.exact,
             "python36": self.old_engine,
             "faults": self.faults,
@@ -67,7 +68,7 @@ class Int8Bench:
         }
 
     def accuracy(self, group: str) -> None:
-        """The rows of runs that differ in the seed, or of an imported one; the latency with the first Lite0 of all."""
+        """The rows of runs that differ in the seed, or of an imported one."""
         scored: list[Scored] = []
         for folder in self.folders[group][: self.settings.seeds]:
             given = self.given(folder) if scored else self.first(group)
@@ -78,10 +79,6 @@ class Int8Bench:
                     self.label_free(group, given, made)
                 else:
                     scored.append(score(answers(given, made), given.targets))
-                spec = given.run.spec
-                if (spec.network, spec.height, spec.width) == _LITE0 and not self.has_latency():
-                    step = partial(self.progress, "latency")
-                    self.add(latency_row(given, made, self.settings.rounds, self.command, step))
         if scored:
             self.add(*seed_rows(group, scored, self.command))
 
@@ -91,6 +88,17 @@ class Int8Bench:
         if known is not None:
             pixels, targets = known
             self.add(labelled_row(group, answers(replace(given, test=pixels), made), targets, self.command))
+
+    def latency(self) -> None:
+        """Of the first run of a Lite0, and of what the peers make of it."""
+        for group, folders in self.folders.items():
+            spec = load_run(folders[0]).spec
+            if (spec.network, spec.height, spec.width) == _LITE0:
+                given, step = self.first(group), partial(self.progress, f"peers, {folders[0].name}")
+                with quantized(given, self.settings, self.settings.qat_steps > 0, step) as made:
+                    step = partial(self.progress, "latency")
+                    self.add(latency_row(given, made, self.settings.rounds, self.command, step))
+                return
 
     def exact(self) -> None:
         for group in self.folders:
@@ -134,9 +142,6 @@ class Int8Bench:
         data = load_run_data(run)
         chosen = np.random.default_rng(settings.seed).permutation(len(data.test.targets))[: settings.test_pictures]
         return Given(run, data.train.pixels, data.test.pixels[chosen], data.test.targets[chosen])
-
-    def has_latency(self) -> bool:
-        return any(row.name.startswith(_LITE0[0]) for row in self.rows)
 
     def add(self, *rows: Row) -> None:
         self.rows.extend(rows)
