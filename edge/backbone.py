@@ -7,6 +7,7 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from edge.base import Base, encode, parse_base, read_base
+from edge.beside import Beside
 from edge.contract.errors import FormatError
 from edge.contract.spec import ModelSpec
 from edge.deep import Deep, TunedEngine, open_deep
@@ -36,11 +37,12 @@ def open_backbone(
     engine: opened with the file of that form; without one the CPU runs the u8 file. profile: as for
     edge.engine.open_session().
     """
+    opening = None if engine else Beside(lambda: open_certified(release, threads, profile))  # as long as all the rest
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
     key = backbone_key(release.backbone(form), base.step)
-    engine = engine or open_certified(release, threads, profile)
-    return Backbone(release.labels, spec, engine, base, key, open_deep(release, threads), form)
+    deep = open_deep(release, threads)
+    return Backbone(release.labels, spec, opening.result() if opening else engine, base, key, deep, form)
 
 
 def retrained(backbone: Backbone, key: str, weights: bytes, base: bytes) -> Backbone:

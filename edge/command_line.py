@@ -6,7 +6,8 @@ _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or l
 _PAGE = "127.0.0.1:8080"
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser(only_run: bool = False) -> argparse.ArgumentParser:
+    """only_run: without the other verbs, whose flags take as long to set up as all of numpy's linear algebra to load."""
     parser = argparse.ArgumentParser(prog="edgewise", description="edgewise on this board")
     parser.add_argument("--board", required=True, metavar="ROOT", help=argparse.SUPPRESS)
     common = argparse.ArgumentParser(add_help=False)
@@ -20,6 +21,8 @@ def make_parser() -> argparse.ArgumentParser:
     verbs.required = True
     add = lambda name, text, **more: verbs.add_parser(name, help=text, description=text, parents=[common], **more)  # noqa: E731
     _add_run(add)
+    if only_run:
+        return parser
     _add_collect(add)
     _add_learning(add, common)
     _add_alerts(add)
