@@ -7,13 +7,13 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from edge.base import Base, encode, parse_base, read_base
-from edge.beside import Beside
 from edge.contract.errors import FormatError
 from edge.contract.spec import ModelSpec
 from edge.deep import Deep, TunedEngine, open_deep
 from edge.engine import Engine, run_in_batches
 from edge.head import even
 from edge.look import Look, apply_table
+from edge.opening import OpeningEngine
 from edge.optimized import open_certified
 from edge.release import Release
 from edge.ridge import leverage
@@ -32,17 +32,16 @@ class Backbone(NamedTuple):
 def open_backbone(
     release: Release, threads: int = 1, form: str = "u8", engine: Any = None, profile: Optional[str] = None
 ) -> Backbone:
-    """Loads the network and head.npz of `release`. Raises FormatError.
+    """Loads the network and head.npz of `release`. Raises FormatError; for the network itself, its first run does.
 
-    engine: opened with the file of that form; without one the CPU runs the u8 file. profile: as for
+    engine: opened with the file of that form; without one the CPU runs the u8 file, opened meanwhile. profile: as for
     edge.engine.open_session().
     """
-    opening = None if engine else Beside(lambda: open_certified(release, threads, profile))  # as long as all the rest
+    engine = engine or OpeningEngine(lambda: open_certified(release, threads, profile))
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
     key = backbone_key(release.backbone(form), base.step)
-    deep = open_deep(release, threads)
-    return Backbone(release.labels, spec, opening.result() if opening else engine, base, key, deep, form)
+    return Backbone(release.labels, spec, engine, base, key, open_deep(release, threads), form)
 
 
 def retrained(backbone: Backbone, key: str, weights: bytes, base: bytes) -> Backbone:
