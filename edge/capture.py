@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 
+import cv2
 import numpy as np
 
 from edge.contract.errors import EdgewiseError, SourceError
@@ -50,7 +51,10 @@ def capturing(
 
     Turns gives Ready and SourceState. What the sources remarked at their end is added to `told`. A thread in a read of
     a file that never returns stays, a daemon, until it does; what is live is read by processes, which are ended.
+    OpenCV keeps to these threads from now on: its own pool takes cores from the network, and a resize waits for the
+    slowest of them.
     """
+    cv2.setNumThreads(1)
     turns = Turns([feed.live for feed in feeds])
     threads = [Reading(turns, index, feed, prepare, patience, told) for index, feed in enumerate(feeds)]
     for thread in threads:

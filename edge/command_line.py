@@ -7,7 +7,7 @@ _PAGE = "127.0.0.1:8080"
 
 
 def make_parser(only_run: bool = False) -> argparse.ArgumentParser:
-    """only_run: without the other verbs, whose flags take as long to set up as all of numpy's linear algebra to load."""
+    """only_run: without the other verbs, whose flags take a thirtieth of a start to set up."""
     parser = argparse.ArgumentParser(prog="edgewise", description="edgewise on this board")
     parser.add_argument("--board", required=True, metavar="ROOT", help=argparse.SUPPRESS)
     common = argparse.ArgumentParser(add_help=False)
