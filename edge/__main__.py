@@ -123,7 +123,7 @@ def _load(module):
     gc.disable()
     loaded = importlib.import_module(module)
     if hasattr(gc, "freeze"):  # 3.7: nor is what they hold looked at again beside the frames
-        gc.freeze()
+        gc.freeze()  # novm
     gc.enable()
     return loaded
 
