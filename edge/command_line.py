@@ -274,6 +274,12 @@ def _add_service(add):
     for verb in (serve, supervise, service):
         _add_page(verb.add_argument)
         verb.add_argument("--keep-pictures", action="store_true", help="with --web: keep pictures of what is taught")
+        verb.add_argument(
+            "--collect",
+            action="store_true",
+            help="with --web: a button on the page takes pictures for `edgewise train` into personal/collected, and the"
+            " page gives them in one zip",
+        )
     logs = add("logs", "Show what the service said.")
     logs.add_argument("--lines", "-n", type=int, default=100, help="the last so many")
     logs.add_argument("--follow", "-f", action="store_true", help="and what it says from now on")
