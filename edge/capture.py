@@ -51,8 +51,7 @@ def capturing(
 
     Turns gives Ready and SourceState. What the sources remarked at their end is added to `told`. A thread in a read of
     a file that never returns stays, a daemon, until it does; what is live is read by processes, which are ended.
-    OpenCV keeps to these threads from now on: its own pool takes cores from the network, and a resize waits for the
-    slowest of them.
+    OpenCV keeps to these threads from now on: a resize would wait for its pool's, which the network leaves no core.
     """
     cv2.setNumThreads(1)
     turns = Turns([feed.live for feed in feeds])
