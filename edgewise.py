@@ -59,6 +59,7 @@ BOARD = {  # run by the board's own runtime: python3 -m edge VERB
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
     arguments = sys.argv[1:] if argv is None else argv
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else onnxruntime 1.29 tells its maker about each network
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("edgewise").setLevel(logging.INFO)
     wanted = next((a for a in arguments if not a.startswith("-")), None)

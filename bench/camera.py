@@ -148,6 +148,8 @@ class CameraBench:
             "frames": ages.count,
             "since the camera made it, ms": ages.p99_made,
             "one pass, ms": ages.median_pass,
+            "median and p99, ms": ", ".join(f"{name} {mid:.1f}, {p99:.1f}" for name, (mid, p99) in ages.stages.items()),
+            "ms taken by the host, oldest hundredth and others": f"{ages.stolen:.0f}, {ages.stolen_usually:.0f}",
         }
         name = f"age of a classified frame, camera {_RATE} fps, consumer {_CONSUMED} fps, p99"
         self.add(Row(name, ages.p99, "ms", must, holds, self.command, about))

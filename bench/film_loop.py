@@ -80,7 +80,8 @@ def _raw(network: Network, pixels: NDArray[np.uint8], frames: int) -> None:
 
 
 def _simple(film: Path, classifier: Classifier) -> None:
-    """What most samples do: one thing after the other."""
+    """What most samples do: one thing after the other, and as many threads of OpenCV as it takes by itself."""
+    cv2.setNumThreads(-1)
     capture = cv2.VideoCapture(str(film))
     while True:
         there, image = capture.read()

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.mjpeg_server import read_stamp
+from bench.process import stolen_ms
 from bench.servers import free_port, mjpeg_server, rtsp_server
 from edge.classifier import Classifier
 from edge.contract.errors import InputError
@@ -26,24 +28,47 @@ class Ages:
     count: int
     p99: float  # from the frame's arrival to its result
     p99_made: float  # from the making of the picture in the camera, its JPEG and its way included
-    median_pass: float  # resize and network
+    median_pass: float  # what works on a frame: read, resize, network
+    stages: dict[str, tuple[float, float]]  # what an age is made of: median and 99th percentile of each
+    stolen: float  # processor time that the host took from this machine while a frame of the slowest hundredth came
+    stolen_usually: float  # and while another came
 
 
 def frame_ages(classifier: Classifier, rate: int, consumed: int, seconds: float) -> Ages:
-    """A camera of `rate` frames a second, whose consumer takes `consumed` a second."""
-    ages, made, passes = [], [], []
-    port = free_port()
-    with mjpeg_server(port, rate, "640x480"), _results(f"http://127.0.0.1:{port}/live.mjpg", classifier) as results:
-        frame, result = next(results)  # the stream is open
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            due = time.monotonic() + 1 / consumed
-            frame, result = next(results)
-            ages.append(result.age_ms)
+    """A camera of `rate` frames a second, whose consumer takes about `consumed` a second.
+
+    The consumer is a little slower than that, by one frame of the camera over all: each moment between two of its
+    frames comes up as often as another, where a multiple of its interval would meet the same one again and again.
+    """
+    results, made, stolen = [], [], [stolen_ms()]
+    port, count = free_port(), int(seconds * consumed)
+    period = 1 / consumed + 1 / rate / count
+    with mjpeg_server(port, rate, "640x480"), _results(f"http://127.0.0.1:{port}/live.mjpg", classifier) as found:
+        next(found)  # the stream is open
+        due = time.monotonic()
+        for _ in range(count):
+            frame, result = next(found)
+            results.append(result)
             made.append(time.monotonic() * 1e3 - read_stamp(frame.image))
-            passes.append(result.prepare_ms + result.infer_ms)
+            stolen.append(stolen_ms())
+            due += period
             time.sleep(max(0.0, due - time.monotonic()))
-    return Ages(len(ages), *(float(np.percentile(values, at)) for values, at in ((ages, 99), (made, 99), (passes, 50))))
+    return _ages(results, np.array(made), np.diff(stolen))
+
+
+def _ages(results: list[FrameResult], made: NDArray[np.float64], stolen: NDArray[np.float64]) -> Ages:
+    ages, read, prepare, infer = np.array([[r.age_ms, r.read_ms, r.prepare_ms, r.infer_ms] for r in results]).T
+    stages = {"read": read, "prepare": prepare, "infer": infer, "wait": ages - read - prepare - infer}
+    p99 = float(np.percentile(ages, 99))
+    return Ages(
+        len(results),
+        p99,
+        float(np.percentile(made, 99)),
+        float(np.median(read + prepare + infer)),
+        {name: (float(np.median(each)), float(np.percentile(each, 99))) for name, each in stages.items()},
+        float(stolen[ages >= p99].mean()),
+        float(stolen[ages < p99].mean()),
+    )
 
 
 def return_times(classifier: Classifier, rounds: int, progress: Callable[[int, int], None]) -> list[float]:

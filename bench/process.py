@@ -1,4 +1,4 @@
-"""What Linux tells of a running process: its memory, threads, files and the processes that it started (proc(5))."""
+"""What Linux tells of a running process: its memory, threads, files and processes; and of the machine (proc(5))."""
 
 import os
 import re
@@ -35,3 +35,9 @@ def processor_seconds(pid: int) -> float:
     """Of it and of all that it has started and waited for."""
     fields = (_PROC / str(pid) / "stat").read_text("utf-8").rpartition(")")[2].split()
     return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def stolen_ms() -> float:
+    """Processor time that was wanted here and that the host gave to others, of all cores since the machine started."""
+    cpu = (_PROC / "stat").read_text("ascii").split("\n", 1)[0].split()
+    return int(cpu[8]) / os.sysconf("SC_CLK_TCK") * 1e3

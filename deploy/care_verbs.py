@@ -21,6 +21,9 @@ def service(
     ] = None,
     tls: Annotated[str | None, typer.Option(metavar="PEM", help="Of the page: a file of the board.")] = None,
     keep_pictures: Annotated[bool, typer.Option(help="Of what is taught on the page.")] = False,
+    collect: Annotated[
+        bool, typer.Option("--collect", help="A button on the page takes pictures for `edgewise train`.")
+    ] = False,
 ) -> Outcome:
     """Make a board name what its camera sees, from now on and after each start.
 
@@ -31,7 +34,8 @@ def service(
     """
     if (source is None) != remove:
         raise UsageError("a source and --remove together, or neither", "one of them", "name a camera, such as 0")
-    page = [*(("--web", web) if web else ()), *(("--tls", tls) if tls else ()), *["--keep-pictures"] * keep_pictures]
+    page = [*(("--web", web) if web else ()), *(("--tls", tls) if tls else ())]
+    page += ["--keep-pictures"] * keep_pictures + ["--collect"] * collect
     if source is None and page:
         raise UsageError(f"--remove with {page[0]}", "--remove alone", "leave one out")
     done = care.remove_service(target) if source is None else care.install_service(target, source, page)

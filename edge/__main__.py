@@ -2,6 +2,7 @@
 
 import errno
 import faulthandler
+import gc
 import getpass
 import importlib
 import json
@@ -30,7 +31,7 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)  # wha
 
 def main(arguments: list) -> int:
     """Runs one verb. 0: done. 1: refused or failed, with one line. 2: wrong use."""
-    options = make_parser().parse_args(arguments)
+    options = make_parser(only_run=arguments[2:3] == ["run"]).parse_args(arguments)  # behind --board ROOT
     if options.verb in _SOURCES:
         _hide_passwords(arguments)
     board = Board(os.path.abspath(options.board), platform.machine(), find_board())
@@ -81,13 +82,9 @@ def _hide_passwords(arguments):
 
 def _call(board, options):
     if options.verb == "run" and options.web is not None:
-        from edge.web.run import run_with_page
-
-        return run_with_page(board, options, _print_now, _ask_secret, os.environ)
+        return _load("edge.web.run").run_with_page(board, options, _print_now, _ask_secret, os.environ)
     if options.verb == "run":
-        from edge.watch import run
-
-        return run(board, options, _print_now)
+        return _load("edge.watch").run(board, options, _print_now)
     if options.verb == "alerts":
         from edge.alerts.verb import alerts
 
@@ -119,6 +116,16 @@ def _call(board, options):
     if options.verb in _ENGINES:
         module = "edge.engine_verbs"
     return getattr(importlib.import_module(module), options.verb)(board, options)
+
+
+def _load(module):
+    """Imports what runs for long. Modules leave no garbage; to look for it takes a twentieth of a start."""
+    gc.disable()
+    loaded = importlib.import_module(module)
+    if hasattr(gc, "freeze"):  # 3.7: nor is what they hold looked at again beside the frames
+        gc.freeze()  # novm
+    gc.enable()
+    return loaded
 
 
 def _serve(board, options):
@@ -186,6 +193,8 @@ def _settle_environment():
     """What libraries read when they are loaded, so before any verb imports one."""
     warnings.filterwarnings("ignore", message="Python 3.6 is no longer supported")  # cryptography 40, on a Nano
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: what is wrong with a film is said in our own line
+    # From 1.29 on it else tells its maker about each network, and keeps a database and a thread for that
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one order of sums, so that a head is the same bits each time
     if platform.machine() == "aarch64":
         os.environ.setdefault("OPENBLAS_CORETYPE", "ARMV8")  # numpy 1.19 on a Jetson, numpy#18131

@@ -13,6 +13,7 @@ from edge.deep import Deep, TunedEngine, open_deep
 from edge.engine import Engine, run_in_batches
 from edge.head import even
 from edge.look import Look, apply_table
+from edge.opening import OpeningEngine
 from edge.optimized import open_certified
 from edge.release import Release
 from edge.ridge import leverage
@@ -31,15 +32,15 @@ class Backbone(NamedTuple):
 def open_backbone(
     release: Release, threads: int = 1, form: str = "u8", engine: Any = None, profile: Optional[str] = None
 ) -> Backbone:
-    """Loads the network and head.npz of `release`. Raises FormatError.
+    """Loads the network and head.npz of `release`. Raises FormatError; for the network itself, its first run does.
 
-    engine: opened with the file of that form; without one the CPU runs the u8 file. profile: as for
+    engine: opened with the file of that form; without one the CPU runs the u8 file, opened meanwhile. profile: as for
     edge.engine.open_session().
     """
+    engine = engine or OpeningEngine(lambda: open_certified(release, threads, profile))
     spec = release.manifest.model
     base = read_base(release.file("head.npz"), spec)
     key = backbone_key(release.backbone(form), base.step)
-    engine = engine or open_certified(release, threads, profile)
     return Backbone(release.labels, spec, engine, base, key, open_deep(release, threads), form)
 
 

@@ -5,7 +5,6 @@ the sums that were solved, however many pictures it had, so that one taught late
 """
 
 import io
-import zipfile
 from typing import BinaryIO, NamedTuple, Tuple
 
 import numpy as np
@@ -223,6 +222,8 @@ def read_base(path: str, spec: ModelSpec) -> Base:
 
 def parse_base(content: BinaryIO, name: str, spec: ModelSpec) -> Base:
     """As read_base, of a head.npz's content; `name` is what an error calls it."""
+    import zipfile  # here, so that a start loads it while the network opens; numpy, too, loads it when it reads one
+
     if not zipfile.is_zipfile(content):
         raise _bad(name, "no zip file", "a head.npz that edgewise wrote")
     try:

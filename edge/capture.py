@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 
+import cv2
 import numpy as np
 
 from edge.contract.errors import EdgewiseError, SourceError
@@ -50,7 +51,9 @@ def capturing(
 
     Turns gives Ready and SourceState. What the sources remarked at their end is added to `told`. A thread in a read of
     a file that never returns stays, a daemon, until it does; what is live is read by processes, which are ended.
+    OpenCV keeps to these threads from now on: a resize would wait for its pool's, which the network leaves no core.
     """
+    cv2.setNumThreads(1)
     turns = Turns([feed.live for feed in feeds])
     threads = [Reading(turns, index, feed, prepare, patience, told) for index, feed in enumerate(feeds)]
     for thread in threads:

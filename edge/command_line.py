@@ -6,7 +6,8 @@ _EXAMPLE = "Example: edgewise {}. At the desk, --board names it: user@host, or l
 _PAGE = "127.0.0.1:8080"
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser(only_run: bool = False) -> argparse.ArgumentParser:
+    """only_run: without the other verbs, whose flags take a thirtieth of a start to set up."""
     parser = argparse.ArgumentParser(prog="edgewise", description="edgewise on this board")
     parser.add_argument("--board", required=True, metavar="ROOT", help=argparse.SUPPRESS)
     common = argparse.ArgumentParser(add_help=False)
@@ -20,6 +21,8 @@ def make_parser() -> argparse.ArgumentParser:
     verbs.required = True
     add = lambda name, text, **more: verbs.add_parser(name, help=text, description=text, parents=[common], **more)  # noqa: E731
     _add_run(add)
+    if only_run:
+        return parser
     _add_collect(add)
     _add_learning(add, common)
     _add_alerts(add)
@@ -271,6 +274,12 @@ def _add_service(add):
     for verb in (serve, supervise, service):
         _add_page(verb.add_argument)
         verb.add_argument("--keep-pictures", action="store_true", help="with --web: keep pictures of what is taught")
+        verb.add_argument(
+            "--collect",
+            action="store_true",
+            help="with --web: a button on the page takes pictures for `edgewise train` into personal/collected, and the"
+            " page gives them in one zip",
+        )
     logs = add("logs", "Show what the service said.")
     logs.add_argument("--lines", "-n", type=int, default=100, help="the last so many")
     logs.add_argument("--follow", "-f", action="store_true", help="and what it says from now on")

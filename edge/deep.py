@@ -6,7 +6,6 @@ judge with, are in replay.npz.
 """
 
 import hashlib
-import zipfile
 from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -98,6 +97,8 @@ class Deep:
 
     def replay(self) -> Replay:
         """Raises FormatError for a file that is not what `edgewise quantize --deeper` wrote."""
+        import zipfile  # as in edge/base.py
+
         path = "{}/{}".format(self._folder, REPLAY)
         try:
             with np.load(path, allow_pickle=False) as file:

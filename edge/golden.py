@@ -1,6 +1,5 @@
 """Golden vectors: whether this board computes from a release's pixels exactly what the desk did."""
 
-import zipfile
 import zlib
 from typing import Dict, NamedTuple
 
@@ -56,6 +55,8 @@ def golden_pixels(release: Release) -> np.ndarray:
 
 def _load(release: Release) -> Dict[str, np.ndarray]:
     """frame (H, W, 3) uint8, pixels (N, height, width, channels) uint8; each of FORMS (N, features) float32."""
+    import zipfile  # as in edge/base.py
+
     path = release.file("golden.npz")
     try:
         with np.load(path, allow_pickle=False) as file:

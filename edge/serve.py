@@ -169,7 +169,8 @@ def _page(
     from edge.web.address import parse_address
     from edge.web.page import Settings, open_page
 
-    settings = Settings(parse_address(options.web), options.tls, options.keep_pictures, person="")
+    collected = board.path("personal", "collected") if options.collect else None  # what a service may write to
+    settings = Settings(parse_address(options.web), options.tls, options.keep_pictures, person="", collect=collected)
     return open_page(board, release_path, learnt, settings, lambda question: None, environment)
 
 

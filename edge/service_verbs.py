@@ -48,13 +48,14 @@ def _page(options: argparse.Namespace) -> Tuple[Tuple[str, ...], bool]:
     from edge.web.address import parse_address
 
     if options.web is None:
-        if options.tls or options.keep_pictures:
-            raise UsageError("--tls or --keep-pictures without --web", "the page", "add --web, or leave it out")
+        if options.tls or options.keep_pictures or options.collect:
+            raise UsageError("an option of the page without --web", "the page", "add --web, or leave it out")
         return (), False
     words = ["--web", options.web]
     if options.tls:
         words += ["--tls", os.path.abspath(options.tls)]
-    return tuple(words) + ("--keep-pictures",) * options.keep_pictures, not parse_address(options.web).is_loopback
+    words += ["--keep-pictures"] * options.keep_pictures + ["--collect"] * options.collect
+    return tuple(words), not parse_address(options.web).is_loopback
 
 
 def logs(board: Board, options: argparse.Namespace) -> Outcome:

@@ -8,8 +8,13 @@ import tempfile
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edge.board import Board
+from edge.choice import open_network
+from edge.classifier import taught_classifier
 from edge.contract.errors import UsageError
 from edge.contract.results import RETRAINED, FrameResult, Outcome, SourceState, answer, result_to_dict
+from edge.loop import Manner, run_loop
+from edge.sources import find_feed
+from edge.tally import Tally
 from edge.verbs import open_learned, this_release
 
 _STANDARD_INPUT = 0  # also where a service has closed it
@@ -21,11 +26,6 @@ def run(board: Board, options: argparse.Namespace, print_line: Callable[[str], N
     print_line gets one JSON object a frame with --json, else a line whenever a source's label or state changes. Raises
     SourceError for a source that plainly is not there at the start.
     """
-    from edge.choice import open_network
-    from edge.loop import Manner, run_loop
-    from edge.sources import find_feed
-    from edge.tally import Tally
-
     for flag in ("tls", "metrics", "collect"):
         if getattr(options, flag):
             raise UsageError("--{} without --web".format(flag), "both", "leave it out")
@@ -174,8 +174,6 @@ def _classifier(
     """
 
     if options.teach is None and not options.notice:
-        from edge.classifier import taught_classifier
-
         with open_learned(board) as store:
             classifier = taught_classifier(network, store, not options.no_look, options.false_alarms)
         say(RETRAINED if classifier.is_retrained else None)

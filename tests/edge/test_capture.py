@@ -3,6 +3,7 @@
 import itertools
 import threading
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -182,6 +183,12 @@ def test_black_is_dark_everywhere_and_a_night_with_a_lamp_is_not():
     lamp = covered.copy()
     lamp[20:28, 30:38] = 200
     assert not is_black(lamp) and not is_black(covered + 10)
+
+
+def test_opencv_takes_no_threads_of_its_own_from_the_network():
+    cv2.setNumThreads(2)
+    take_all(feed_of(map(frame, range(3))))
+    assert cv2.getNumThreads() == 1
 
 
 def test_a_film_of_black_or_of_still_pictures_is_a_film_like_any_other():

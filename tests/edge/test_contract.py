@@ -40,7 +40,7 @@ def test_importing_the_contract_loads_neither_numpy_nor_opencv():
 def test_what_classifies_a_film_loads_nothing_that_only_installs_or_streams_need():
     code = (
         "import sys, edge.__main__, edge.choice, edge.classifier, edge.loop, edge.recovery, edge.watch;"
-        "print([m for m in ('cryptography', 'edge.install', 'py_compile') if m in sys.modules])"
+        "print([m for m in ('cryptography', 'edge.install', 'py_compile', 'zipfile') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT).strip() == b"[]"
 

@@ -284,6 +284,23 @@ def test_with_a_page_what_is_taught_there_counts_and_signs_of_life_go_on(tmp_pat
         running.stop()
 
 
+def test_a_service_collects_below_what_it_may_write_and_its_page_gives_the_pictures_out(tmp_path, told):
+    pytest.importorskip("tornado", reason="the page needs Tornado")
+    board = service_board(str(tmp_path))
+    running = Served(board, camera_folder(str(tmp_path / "camera")), told[0], "--web", "127.0.0.1:0", "--collect")
+    try:
+        wait_for(lambda: running.says("the page is at"))
+        client = PageClient(int(re.search(r":([0-9]+)/", "".join(running.lines)).group(1)))
+        assert client.enter() == 201
+        wait_for(lambda: client.ask("GET", "/api/now")[2]["state"]["name"] == "live")
+        assert client.ask("POST", "/api/collected/hold", {"label": "cup"})[0] == 201
+        wait_for(lambda: client.ask("GET", "/api/collected")[2]["pictures"])
+        assert client.ask("DELETE", "/api/collected/hold")[0] == 200
+        assert os.listdir(board.path("personal", "collected", "cup"))
+    finally:
+        running.stop()
+
+
 def test_a_page_for_the_network_without_a_password_does_not_start(tmp_path, told):
     pytest.importorskip("tornado", reason="the page needs Tornado")
     running = Served(

@@ -169,12 +169,12 @@ def test_the_service_is_its_own_user_writes_only_what_is_learnt_and_goes_over_to
 
 
 @pytest.mark.slow
-def test_a_page_of_the_service_teaches_asks_for_its_password_and_changes_no_release(machine):
+def test_a_page_of_the_service_teaches_and_collects_asks_for_its_password_and_changes_no_release(machine):
     pytest.importorskip("tornado", reason="the page needs Tornado")
     with contextlib.closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    page = ("--web", "0.0.0.0:{}".format(port))
+    page = ("--web", "0.0.0.0:{}".format(port), "--collect")
     done = machine.edgewise("service", machine.camera, *page)
     assert done.returncode == 2 and "no password" in done.stderr and machine.show("LoadState") == "not-found"
     password = machine.board.path("personal", PASSWORD)
@@ -189,6 +189,11 @@ def test_a_page_of_the_service_teaches_asks_for_its_password_and_changes_no_rele
     assert client.ask("POST", "/api/hold", {"label": "wall"})[0] == 201
     assert client.ask("POST", "/api/lessons")[0] == 201
     assert "wall" in machine.as_owner("learned")
+    assert client.ask("POST", "/api/collected/hold", {"label": "cup"})[0] == 201
+    assert client.ask("DELETE", "/api/collected/hold")[2]["label"] == "cup"
+    picture = machine.board.path("personal", "collected", "cup", "*.png")
+    done = machine.systemd.run("runuser", "-u", "nano", "--", "sh", "-c", "rm " + picture)
+    assert done.returncode == 0, done.stderr
     status, _, releases = client.ask("GET", "/api/releases")
     assert status == 200 and releases["current"] == releases["running"]
     status, _, error = client.ask("POST", "/api/rollback")
