@@ -28,7 +28,7 @@ class Ages:
     count: int
     p99: float  # from the frame's arrival to its result
     p99_made: float  # from the making of the picture in the camera, its JPEG and its way included
-    median_pass: float  # what works on a frame: read, resize, network
+    median_pass: float  # resize and network
     stages: dict[str, tuple[float, float]]  # what an age is made of: median and 99th percentile of each
     stolen: float  # processor time that the host took from this machine while a frame of the slowest hundredth came
     stolen_usually: float  # and while another came
@@ -64,7 +64,7 @@ def _ages(results: list[FrameResult], made: NDArray[np.float64], stolen: NDArray
         len(results),
         p99,
         float(np.percentile(made, 99)),
-        float(np.median(read + prepare + infer)),
+        float(np.median(prepare + infer)),
         {name: (float(np.median(each)), float(np.percentile(each, 99))) for name, each in stages.items()},
         float(stolen[ages >= p99].mean()),
         float(stolen[ages < p99].mean()),
