@@ -193,7 +193,7 @@ def _settle_environment():
     """What libraries read when they are loaded, so before any verb imports one."""
     warnings.filterwarnings("ignore", message="Python 3.6 is no longer supported")  # cryptography 40, on a Nano
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: what is wrong with a film is said in our own line
-    # From 1.29 on it else tells its maker about each network, and keeps a database and a thread for that
+    # Else onnxruntime 1.29 tells its maker about each network, and keeps a database and a thread for that
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one order of sums, so that a head is the same bits each time
     if platform.machine() == "aarch64":
