@@ -60,10 +60,10 @@ def edgewise(*arguments: object) -> dict[str, Any]:
 def mnist_rows(data: Path, out: Path, keep: bool) -> list[Row]:
     """Trained, quantized, and compared with the integer reference under two onnxruntimes."""
     source, run = data / "mnist" / "mnist.npz", out / "mnist"
-    train = "edgewise train mnist.npz --out mnist"
+    train = "edgewise train mnist.npz --epochs 7 --out mnist"  # of 20, which take 11 minutes: docs/training.md
     quantize = "edgewise quantize mnist"
     if not (keep and (run / "train.json").exists()):
-        edgewise("train", source, "--out", run)
+        edgewise("train", source, "--epochs", "7", "--out", run)
     trained = json.loads((run / "train.json").read_text())
     if not (keep and (run / "int8" / "report.json").exists()):
         edgewise("quantize", run)
