@@ -170,7 +170,9 @@ def _batches(
     """
     count = len(data.train.targets)
     order = np.random.default_rng((recipe.seed, state.epoch)).permutation(count)
-    augment = make_augment(recipe.augmentation, group.own_seed(recipe.seed), state.steps)
+    height, width = data.train.pixels.shape[1:3]
+    size = recipe.shrunk((height, width))
+    augment = make_augment(recipe.augmentation, group.own_seed(recipe.seed), state.steps, size)
     for step in range(recipe.steps_per_epoch(count)):
         chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
         mine = group.share(chosen)
