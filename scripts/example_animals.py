@@ -27,8 +27,7 @@ def main() -> None:
     out.mkdir(parents=True)
     silhouettes, photos = out / "silhouettes", out / "photos"
     edgewise("train", str(data / "animal_silhouettes" / "animal_silhouettes.npz"), "--out", str(silhouettes))
-    shortly = ("--size", "160", "--epochs", "4")
-    edgewise("train", str(data / "animals_photo" / "animals_photo.zip"), "--out", str(photos), *shortly)
+    edgewise("train", str(data / "animals_photo" / "animals_photo.zip"), "--out", str(photos))
     cv2.imwrite(str(out / "animals.jpg"), np.vstack([mistakes(silhouettes), mistakes(photos)]))
 
 

@@ -14,6 +14,7 @@ from train.network import EXPECTED_NAMES, NETWORKS
 from train.pretrained import SOURCES
 
 _FOLDER = Path(__file__).parent / "recipes"
+_SHRUNK_EPOCHS = 0.75  # of all, at most
 _STRIDE = 32  # pixels: all strides of a network together
 _PRETRAINED = ", ".join(SOURCES)
 
@@ -55,7 +56,8 @@ class Recipe:
     )
 
     shrink: Annotated[
-        float, "Of a side, at most: so much smaller are random crops for training, by 32 pixels or more."
+        float,
+        "Of a side, at most: so much smaller, by steps of 32 pixels, are pictures before the last quarter of epochs.",
     ] = 0.0
 
     def __post_init__(self) -> None:
@@ -80,12 +82,14 @@ class Recipe:
         _check(self, "weight_decay", float, lambda v: 0 <= v <= 1, "0 to 1")
         _check(self, "amp", bool, lambda v: True, "true or false")
 
-    def shrunk(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) of what a step takes of pictures of `size`.
+    def train_size(self, size: tuple[int, int], epoch: int, epochs: int) -> tuple[int, int]:
+        """(height, width) of the pictures that an epoch's steps take, of those of `size`. epoch: from 0 on.
 
-        Random crops show things larger, and smaller pictures even that out (arXiv 1906.06423). Smaller by whole strides
-        of a network, so that its "SAME" padding stays as it is (train/efficientnet.py).
+        Smaller ones save time, if the last epochs have the size that is to come (arXiv 1906.06423). They are smaller by
+        whole strides of a network, so that its "SAME" padding stays as it is (train/efficientnet.py).
         """
+        if epoch + 1 > _SHRUNK_EPOCHS * epochs:
+            return size
         height, width = (side - _STRIDE * int(self.shrink * side / _STRIDE) for side in size)
         return height, width
 

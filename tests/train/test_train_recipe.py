@@ -77,9 +77,13 @@ def test_a_small_set_gets_more_epochs_and_a_tiny_one_a_batch_of_its_size() -> No
 @pytest.mark.parametrize(
     ("shrink", "side", "left"), [(0.0, 224, 224), (0.3, 224, 160), (0.3, 260, 196), (0.3, 96, 96), (0.5, 32, 32)]
 )
-def test_pictures_shrink_by_whole_strides_and_the_smallest_not_at_all(shrink: float, side: int, left: int) -> None:
+def test_pictures_shrink_by_whole_strides_but_not_in_the_last_quarter_of_epochs(
+    shrink: float, side: int, left: int
+) -> None:
     recipe = replace(load_recipe("photos"), shrink=shrink)
-    assert recipe.shrunk((side, 64)) == (left, recipe.shrunk((64, 64))[0])
+    sizes = [recipe.train_size((side, 32), epoch, 7) for epoch in range(7)]
+    assert sizes == 5 * [(left, 32)] + 2 * [(side, 32)]
+    assert recipe.train_size((side, side), 0, 1) == (side, side)
     with pytest.raises(UsageError, match=r"shrink is 0\.6"):
         replace(recipe, shrink=0.6)
 
