@@ -1,7 +1,7 @@
 """Makes what docs/examples/animals.md tells: PYTHONPATH=. python scripts/example_animals.py DATA OUT
 
 DATA holds animal_silhouettes and animals_photo as their READMEs say. OUT gets a run of each and animals.jpg, with the
-surest mistakes of both. Photos are trained on shortly, at a small size: five core-minutes in all.
+surest mistakes of both. Six core-minutes in all.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Makes what `edgewise bench int8` and `edgewise bench train` measure: .venv/bin/python scripts/int8_runs.py DATA OUT [SEEDS]
+"""Makes what `edgewise bench int8` and `bench train` measure: .venv/bin/python scripts/int8_runs.py DATA OUT [SEEDS]
 
 DATA holds mnist, trashnet, animals_photo, imagenet_labelled and video as their READMEs say. OUT gets a run folder for
 each network and seed, trained and quantized, and the pictures of the label-free run. What is there already is kept, so
