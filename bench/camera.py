@@ -13,9 +13,11 @@ from pathlib import Path
 from bench.board_process import endure, first_label_seconds, slowest_imports, steady_memory_mb
 from bench.camera_peers import PeerLoop, peer_loops
 from bench.film_loop import OURS, RAW, Network, make_film, raw_network, time_film
+from bench.groups import chosen_groups
 from bench.live_loop import frame_ages, return_times
 from bench.page import PageTimes, page_rows
 from bench.rows import Row, at_most, machine, write
+from bench.timing import Latency
 from deploy.keys import keygen
 from deploy.pack import pack
 from edge.classifier import Classifier, open_classifier
@@ -61,68 +63,86 @@ QUICK = Settings(
 )
 
 
+@dataclass(frozen=True)
+class Stand:
+    """A run, a board that has it, its network for the loop and for onnxruntime alone, and films by size."""
+
+    run: Path
+    root: Path
+    classifier: Classifier
+    network: Network
+    films: dict[tuple[int, int], Path]
+
+
 class CameraBench:
-    """Rows so far, and the board and its network that they are measured with."""
+    """Rows so far."""
 
     def __init__(self, runs: Path, out: Path, settings: Settings, command: str, progress: Progress) -> None:
         self.runs, self.out, self.settings, self.command, self.progress = runs, out, settings, command, progress
         self.machine = {**machine(), "settings": str(settings)}
         self.rows: list[Row] = []
 
-    def measure(self) -> list[Row]:
-        """Every row. Raises InputError for a folder without a Lite0 run of 224 x 224 pixels that can be packed."""
-        run = find_run(self.runs)
-        with tempfile.TemporaryDirectory(prefix="edgewise-bench-") as made:
-            folder = Path(made)
-            root = make_board(run, folder)
-            release = open_release(str((root / "current").resolve()))
-            with open_store(":memory:") as nothing:
-                classifier = open_classifier(release, nothing)
-            network = raw_network(release.file("model.u8.onnx"))
-            films = [make_film(folder, *size, self.settings.film_frames) for size in _MOST_TIMES_RAW]
-            ours = [
-                self.film(film, most, classifier, network)
-                for film, most in zip(films, _MOST_TIMES_RAW.values(), strict=True)
-            ]
-            self.process(root, films[0])
-            self.add(*page_rows(root, self.settings.page, self.command, self.progress))
-            self.streams(classifier)
-            self.long_run(root)
-            self.peers(films[0], run, ours[0])
+    def measure(self, only: str | None) -> list[Row]:
+        """Every row, or those of one group. Raises UsageError for another name, InputError for a folder without a Lite0
+        run of 224 x 224 pixels that can be packed.
+        """
+        groups: dict[str, Callable[[Stand], None]] = {
+            "films": self.films,
+            "process": self.process,
+            "page": self.page,
+            "streams": self.streams,
+            "long": self.long_run,
+            "peers": self.peers,
+        }
+        chosen = chosen_groups(groups, only)
+        with tempfile.TemporaryDirectory(prefix="edgewise-bench-") as folder:
+            stand = make_stand(find_run(self.runs), Path(folder), self.settings.film_frames)
+            for measure in chosen:
+                measure(stand)
         return self.rows
 
-    def film(self, film: Path, most: float, classifier: Classifier, network: Network) -> float:
-        """Adds the row; returns our milliseconds a frame."""
-        times, busy = time_film(film, classifier, network, self.settings.rounds, partial(self.progress, film.stem))
-        ours = times.pop(OURS)
-        unit = f"times ({ours.milliseconds:.2f} ms; quartiles {ours.low:.2f} to {ours.high:.2f})"
-        raw = f"({times.pop(RAW).milliseconds:.2f} ms)"
-        peers: dict[str, float | str] = {"processor time of the loop's thread / raw": busy, "raw session.run": raw}
-        peers |= {name: f"{time.ratio:.2f} ({time.milliseconds:.2f} ms)" for name, time in times.items()}
-        name = f"film {film.stem}: frame loop / raw session.run"
-        self.add(Row(name, ours.ratio, unit, *at_most(most, round(ours.ratio, 4)), self.command, peers))
-        return ours.milliseconds
+    def films(self, stand: Stand) -> None:
+        for size, film in stand.films.items():
+            times, busy = self.timed(stand, film)
+            ours = times.pop(OURS)
+            unit = f"times ({ours.milliseconds:.2f} ms; quartiles {ours.low:.2f} to {ours.high:.2f})"
+            raw = f"({times.pop(RAW).milliseconds:.2f} ms)"
+            peers: dict[str, float | str] = {"processor time of the loop's thread / raw": busy, "raw session.run": raw}
+            peers |= {name: f"{time.ratio:.2f} ({time.milliseconds:.2f} ms)" for name, time in times.items()}
+            must, holds = at_most(_MOST_TIMES_RAW[size], round(ours.ratio, 4))
+            name = f"film {film.stem}: frame loop / raw session.run"
+            self.add(Row(name, ours.ratio, unit, must, holds, self.command, peers))
 
-    def peers(self, film: Path, run: Path, ours_ms: float) -> None:
+    def timed(self, stand: Stand, film: Path) -> tuple[dict[str, Latency], float]:
+        step = partial(self.progress, film.stem)
+        return time_film(film, stand.classifier, stand.network, self.settings.rounds, step)
+
+    def peers(self, stand: Stand) -> None:
         """Each with a network of its own: what its loop adds to that stands beside its time."""
-        found = peer_loops(film, run, self.out / "peers", partial(self.progress, "peers"))
+        film = next(iter(stand.films.values()))
+        ours = self.timed(stand, film)[0][OURS].milliseconds
+        found = peer_loops(film, stand.run, self.out / "peers", partial(self.progress, "peers"))
         loops = [peer.loop_ms for peer in found.values() if isinstance(peer, PeerLoop)]
         peers: dict[str, float | str] = {name: str(peer) for name, peer in found.items()}
-        holds = all(ours_ms < loop for loop in loops) if loops else None
+        holds = all(ours < loop for loop in loops) if loops else None
         name = f"film {film.stem}: milliseconds a frame, beside peers' loops"
-        self.add(Row(name, ours_ms, "ms", "ahead of all", holds, self.command, peers))
+        self.add(Row(name, ours, "ms", "ahead of all", holds, self.command, peers))
 
-    def process(self, root: Path, film: Path) -> None:
-        seconds = first_label_seconds(root, film, self.settings.starts)
-        imports: dict[str, float | str] = {"slowest imports": slowest_imports(root, film)}
+    def process(self, stand: Stand) -> None:
+        film = next(iter(stand.films.values()))
+        seconds = first_label_seconds(stand.root, film, self.settings.starts)
+        imports: dict[str, float | str] = {"slowest imports": slowest_imports(stand.root, film)}
         must, holds = at_most(_MOST_START_S, seconds)
         self.add(Row("start of the process to the first label", seconds, "s", must, holds, self.command, imports))
-        memory = steady_memory_mb(root, film)
+        memory = steady_memory_mb(stand.root, film)
         must, holds = at_most(_MOST_MEMORY_MB, memory)
         self.add(Row("memory of `edgewise run`, page off", memory, "MB RSS", must, holds, self.command))
 
-    def streams(self, classifier: Classifier) -> None:
-        ages = frame_ages(classifier, _RATE, _CONSUMED, self.settings.age_seconds)
+    def page(self, stand: Stand) -> None:
+        self.add(*page_rows(stand.root, self.settings.page, self.command, self.progress))
+
+    def streams(self, stand: Stand) -> None:
+        ages = frame_ages(stand.classifier, _RATE, _CONSUMED, self.settings.age_seconds)
         must, holds = at_most(round(1e3 / _RATE + ages.median_pass, 1), ages.p99)
         about: dict[str, float | str] = {
             "frames": ages.count,
@@ -133,7 +153,7 @@ class CameraBench:
         self.add(Row(name, ages.p99, "ms", must, holds, self.command, about))
         name = "RTSP server killed and restarted: its return to the next label, slowest"
         try:
-            taken = return_times(classifier, self.settings.returns, partial(self.progress, "RTSP"))
+            taken = return_times(stand.classifier, self.settings.returns, partial(self.progress, "RTSP"))
         except InputError as error:
             self.add(Row(name, str(error), "", "", None, self.command))
             return
@@ -141,10 +161,10 @@ class CameraBench:
         every: dict[str, float | str] = {"each, s": ", ".join(f"{seconds:.2f}" for seconds in taken)}
         self.add(Row(name, max(taken), "s", must, holds, self.command, every))
 
-    def long_run(self, root: Path) -> None:
+    def long_run(self, stand: Stand) -> None:
         settings = self.settings
         step = partial(self.progress, "losses")
-        done = endure(root, settings.frames, settings.losses, settings.rate, step)
+        done = endure(stand.root, settings.frames, settings.losses, settings.rate, step)
         must, holds = at_most(_MOST_GROWTH_MB, done.growth_mb)
         name = f"{done.frames} frames, camera lost and back {done.lost} times: growth"
         about: dict[str, float | str] = {
@@ -174,6 +194,16 @@ def find_run(runs: Path) -> Path:
         "one",
         "run `edgewise train PICTURES --recipe photos --out RUNS/photos` and `edgewise quantize RUNS/photos`",
     )
+
+
+def make_stand(run: Path, folder: Path, frames: int) -> Stand:
+    """`run` on a board in `folder`, and films of so many frames. Raises InputError as make_board()."""
+    root = make_board(run, folder)
+    release = open_release(str((root / "current").resolve()))
+    with open_store(":memory:") as nothing:
+        classifier = open_classifier(release, nothing)
+    films = {size: make_film(folder, *size, frames) for size in _MOST_TIMES_RAW}
+    return Stand(run, root, classifier, raw_network(release.file("model.u8.onnx")), films)
 
 
 def make_board(run: Path, folder: Path) -> Path:

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.fuzz import fuzz
+from bench.groups import chosen_groups
 from bench.kills import kill_at_every_call
 from bench.power_cuts import cut_power
 from bench.process import processor_seconds
 from bench.rows import Row, all_of, at_most, machine, write
 from bench.ssh_board import SSHD, SshBoard
-from bench.survivor import make_scene
+from bench.survivor import Scene, make_scene
 from deploy.keys import keygen
 from deploy.pack import pack
 from edge.contract.archive import Archive
@@ -74,20 +75,26 @@ class FlashBench:
     """Rows so far, and the two releases, of different runs with the same runtime."""
 
     def __init__(self, runs: Path, out: Path, settings: Settings, command: str, progress: Progress) -> None:
-        self.runs, self.out, self.settings, self.command, self.progress = runs, out, settings, command, progress
+        """Raises InputError for a folder with fewer than two runs that can be packed."""
+        self.out, self.settings, self.command, self.progress = out, settings, command, progress
+        self.runs = find_runs(runs)
         self.machine = {**machine(), "settings": str(settings)}
         self.rows: list[Row] = []
 
-    def measure(self) -> list[Row]:
-        """Every row. Raises InputError for a folder with fewer than two runs that can be packed."""
-        runs = find_runs(self.runs)
-        with tempfile.TemporaryDirectory(prefix="edgewise-bench-") as made:
-            folder = Path(made)
-            self.over_ssh(runs[-1], runs[-2], folder)
-            self.proofs(runs[0], runs[1], folder)
+    def measure(self, only: str | None) -> list[Row]:
+        """Every row, or those of one group. Raises UsageError for another name."""
+        groups: dict[str, Callable[[Path], None]] = {
+            "ssh": self.over_ssh,
+            "kills": self.kills,
+            "cuts": self.cuts,
+            "mutations": self.mutations,
+        }
+        for measure in chosen_groups(groups, only):
+            with tempfile.TemporaryDirectory(prefix="edgewise-bench-") as folder:
+                measure(Path(folder))
         return self.rows
 
-    def over_ssh(self, first: Path, second: Path, folder: Path) -> None:
+    def over_ssh(self, folder: Path) -> None:
         """Time and bytes, with the two largest runs."""
         if SSHD is None:
             self.add(self.unmeasured("flash over SSH", "sshd is not installed"))
@@ -95,7 +102,7 @@ class FlashBench:
         key = keygen(folder / "owner")
         one, two = (
             pack(run, key.key, _NOW, out=folder / f"{counter}.edge", name="bench", counter=counter).archive
-            for counter, run in ((1, first), (2, second))
+            for counter, run in ((1, self.runs[-1]), (2, self.runs[-2]))
         )
         with _served(folder / "ssh") as board:
             self.add(*self.against_scp(board, one, key.public))
@@ -137,27 +144,29 @@ class FlashBench:
         }
         return [Row("first flash to STAGED / scp of the archive", ratio, "times", must, holds, self.command, seconds)]
 
-    def proofs(self, first: Path, second: Path, folder: Path) -> None:
-        """Kills, power cuts and mutations, with the two smallest runs."""
-        settings = self.settings
-        places = [folder / name for name in ("scene", "kills", "cuts")]
-        for place in places:
-            place.mkdir()
-        scene = make_scene(first, second, places[0])
+    def kills(self, folder: Path) -> None:
+        name, scene = "installs killed at a durable call", self.scene(folder)
         try:
-            killed = kill_at_every_call(scene, places[1], settings.kill_every, partial(self.progress, "kills"))
-            count = sum(killed.kills.values())
-            self.add(self.survived("installs killed at a durable call", count, killed.bricks, killed.kills))
+            done = kill_at_every_call(scene, folder, self.settings.kill_every, partial(self.progress, "kills"))
+            self.add(self.survived(name, sum(done.kills.values()), done.bricks, done.kills))
         except InputError as error:
-            self.add(self.unmeasured("installs killed at a durable call", str(error)))
-        try:
-            cut = cut_power(scene, places[2], settings.cuts, settings.seed, partial(self.progress, "power cuts"))
-            self.add(self.survived("power cuts on a mounted ext4", cut.cuts, cut.bricks, cut.found))
-        except InputError as error:
-            self.add(self.unmeasured("power cuts on a mounted ext4", str(error)))
-        self.fuzzed()
+            self.add(self.unmeasured(name, str(error)))
 
-    def fuzzed(self) -> None:
+    def cuts(self, folder: Path) -> None:
+        name, scene, settings = "power cuts on a mounted ext4", self.scene(folder), self.settings
+        try:
+            done = cut_power(scene, folder, settings.cuts, settings.seed, partial(self.progress, "power cuts"))
+            self.add(self.survived(name, done.cuts, done.bricks, done.found))
+        except InputError as error:
+            self.add(self.unmeasured(name, str(error)))
+
+    def scene(self, folder: Path) -> Scene:
+        """Two releases, of the smallest runs."""
+        made = folder / "scene"
+        made.mkdir()
+        return make_scene(self.runs[0], self.runs[1], made)
+
+    def mutations(self, _: Path) -> None:
         """In a process of its own, whose peak of memory is the mutations' alone."""
         memory = _MEMORY if _MEMORY.is_dir() else None
         spawn = multiprocessing.get_context("spawn")

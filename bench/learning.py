@@ -15,6 +15,7 @@ import numpy as np
 from bench.contest import Outcome, calibration, ours, peer, teach
 from bench.deeper import deeper_rows
 from bench.features import Features, load_features
+from bench.groups import chosen_groups
 from bench.learners import PEERS, Fit
 from bench.paper_looks import paper_rows
 from bench.photo_looks import photo_look_rows
@@ -23,7 +24,6 @@ from bench.tasks import Task, animals, draw, mnist, omniglot, trashnet
 from bench.unknowns import OURS, SOFTMAX, aurocs
 from bench.writers import writer_rows
 from edge.base import encode, write_base
-from edge.contract.errors import UsageError
 from edge.head import even
 from edge.unknown import FALSE_ALARMS, threshold, unlikeness
 
@@ -80,12 +80,8 @@ class LearningBench:
         """Every row, or those of one group. Raises UsageError for another name, InputError for a run or data set that
         is not there.
         """
-        groups = self.groups()
-        if only is not None and only not in groups:
-            raise UsageError(f"the group {only!r}", ", ".join(groups), "name one of them, or none for all")
-        for name, measured in groups.items():
-            if only in (None, name):
-                measured()
+        for measure in chosen_groups(self.groups(), only):
+            measure()
         return self.rows
 
     def groups(self) -> dict[str, Callable[[], None]]:

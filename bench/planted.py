@@ -15,29 +15,29 @@ from quantize.faults import FAULTS
 
 
 def faults_row(
-    certified: Certified, command: str, progress: Callable[[int, int], None], forms: Sequence[str] = FORMS
+    name: str, certified: Certified, command: str, progress: Callable[[int, int], None], forms: Sequence[str] = FORMS
 ) -> Row:
     """Plants every fault in each of `forms` that has a place for it.
 
     Hashes are not looked at: a forger would mend them.
     """
     planted, missed = 0, []
-    pairs = [(form, name) for form in forms for name in FAULTS]
+    pairs = [(form, fault) for form in forms for fault in FAULTS]
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "int8"
         shutil.copytree(certified.folder, copy)
-        for step, (form, name) in enumerate(pairs, 1):
+        for step, (form, fault) in enumerate(pairs, 1):
             model = onnx.load(str(certified.model(form)))
-            if FAULTS[name](model):
+            if FAULTS[fault](model):
                 planted += 1
                 onnx.save(model, str(copy / certified.model(form).name))
                 if not _found(replace(certified, folder=copy)):
-                    missed.append(f"{name} in {form}")
+                    missed.append(f"{fault} in {form}")
                 shutil.copy(certified.model(form), copy)
             progress(step, len(pairs))
     found = planted - len(missed)
     unit = f"of {planted}" + (f"; missed: {', '.join(missed)}" if missed else "")
-    return Row("planted faults found from the files alone", found, unit, *all_of(planted, found), command)
+    return Row(name, found, unit, *all_of(planted, found), command)
 
 
 def _found(certified: Certified) -> bool:

@@ -47,6 +47,7 @@ class Given:
     run: Run
     calibration: NDArray[np.uint8]
     test: NDArray[np.uint8]
+    targets: NDArray[np.int64] | None = None  # of the test pictures; an imported network has none
 
     @property
     def ours(self) -> Path:

@@ -87,10 +87,10 @@ def animals(features: dict[str, Features]) -> Iterator[Task]:
         yield make_task("animals 12+4", features["animals"], [n for n in names if n not in new], new, start)
 
 
-def omniglot(features: dict[str, Features]) -> Iterator[Task]:
-    """Five orders: 25 characters drawn as known, 5 as new."""
+def omniglot(features: dict[str, Features], orders: range = range(5)) -> Iterator[Task]:
+    """In each order 25 characters are drawn as known, 5 as new."""
     names = sorted({str(label) for label in features["omniglot"].label})
-    for order in range(5):
+    for order in orders:
         picked = [names[i] for i in np.random.default_rng(order).permutation(len(names))[:30]]
         yield make_task("omniglot 25+5", features["omniglot"], picked[:25], picked[25:], order)
 

@@ -57,20 +57,17 @@ class Loop:
             self.process.communicate()
 
 
-def train_speed_rows(data: Path, quick: bool, command: str, progress: Callable[[int, int], None]) -> list[Row]:
+def train_speed_rows(pictures: Path, quick: bool, command: str, progress: Callable[[int, int], None]) -> list[Row]:
     """Three ratios of pictures a second: as each is by default, and with the same layers trained in both.
 
-    data: the folder of the data sets, with trashnet in it. The tutorial's workers read ahead while others have their
-    turn, on whatever core is free: that is in its favour. Raises InputError.
+    pictures: trashnet_256.zip. The tutorial's workers read ahead while others have their turn, on whatever core is
+    free: that is in its favour. Raises InputError for a loop that ends.
     """
-    archive = data / "trashnet" / "trashnet_256.zip"
-    if not archive.exists():
-        raise InputError(f"there is no {archive}", "TrashNet", "name its folder's parent with --data")
     rounds = _QUICK_ROUNDS if quick else _ROUNDS
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         every, few = Path(folder) / "every", Path(folder) / "few"
-        extract(archive, every, {"train": None})
-        extract(archive, few, _FEW)
+        extract(pictures, every, {"train": None})
+        extract(pictures, few, _FEW)
         loops = [stack.enter_context(Loop(way, every if way.startswith(TUTORIAL) else few)) for way in WAYS]
         for loop in loops:
             loop.turn()  # does not count

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from bench.groups import chosen_groups
 from bench.planted_pictures import planted_rows
 from bench.rows import Row, machine, write
 from bench.train_speed import train_speed_rows
 from bench.trained import Claim, trained_rows
-from edge.contract.errors import UsageError
+from edge.contract.errors import InputError
 
 NAME = "train"
 FULL, QUICK = 3, 1  # seeds: runs of a group, at most
@@ -33,13 +34,9 @@ class TrainingBench:
         """Every row, or those of one group. Raises UsageError for another name, InputError for a run or pictures that
         are not there.
         """
-        groups = self.groups()
-        if only is not None and only not in groups:
-            raise UsageError(f"the group {only!r}", ", ".join(groups), "name one of them, or none for all")
-        for name, measured in groups.items():
-            if only in (None, name):
-                self.rows.extend(measured())
-                write(self.out, NAME, self.machine, self.rows)
+        for measure in chosen_groups(self.groups(), only):
+            self.rows.extend(measure())
+            write(self.out, NAME, self.machine, self.rows)
         return self.rows
 
     def groups(self) -> dict[str, Callable[[], list[Row]]]:
@@ -54,8 +51,13 @@ class TrainingBench:
         return trained_rows(claim, self.runs, self.seeds, self.command, partial(self.progress, claim.group))
 
     def check(self) -> list[Row]:
-        pictures = self.data / "trashnet" / "trashnet_256.zip"
-        return planted_rows(pictures, _PLANTED, self.command, self.progress)
+        return planted_rows(self.trashnet(), _PLANTED, self.command, self.progress)
 
     def speed(self) -> list[Row]:
-        return train_speed_rows(self.data, self.seeds == QUICK, self.command, partial(self.progress, "speed"))
+        return train_speed_rows(self.trashnet(), self.seeds == QUICK, self.command, partial(self.progress, "speed"))
+
+    def trashnet(self) -> Path:
+        pictures = self.data / "trashnet" / "trashnet_256.zip"
+        if not pictures.exists():
+            raise InputError(f"{pictures} is missing", "TrashNet's pictures", "name their folder's folder with --data")
+        return pictures

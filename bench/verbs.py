@@ -9,9 +9,16 @@ from typing import Annotated
 import typer
 
 from bench import camera, flash, int8, learning, training
-from bench.rows import Row, as_fields, markdown
+from bench.camera import CameraBench
+from bench.flash import FlashBench
+from bench.int8 import Int8Bench
+from bench.learning import LearningBench
+from bench.rows import as_fields, markdown
+from bench.training import TrainingBench
 from edge.contract.errors import UsageError
 from edge.contract.results import Outcome
+
+Bench = TrainingBench | Int8Bench | LearningBench | FlashBench | CameraBench
 
 _PYTHON36 = Path(__file__).resolve().parents[1] / ".venv36" / "bin" / "python"  # where scripts/test puts it
 
@@ -23,9 +30,7 @@ def bench(
         "runs"
     ),
     data: Annotated[Path, typer.Option(help="For train and learning: the data sets' folders.")] = Path("data"),
-    only: Annotated[
-        str | None, typer.Option(help="For train and learning: one group of rows; a wrong name lists them.")
-    ] = None,
+    only: Annotated[str | None, typer.Option(help="One group of rows; a wrong name lists them.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer pictures, seeds or draws: two minutes.")] = False,
     out: Annotated[Path, typer.Option(help="Where NAME.json and NAME.md are written, row by row.")] = Path("bench-out"),
     python36: Annotated[
@@ -43,35 +48,26 @@ def bench(
 
     Examples: edgewise bench int8 --runs runs; edgewise bench learning --runs runs --data data
     """
-    grouped = (training.NAME, learning.NAME)
-    if only and name not in grouped:
-        raise UsageError(f"--only with the bench {name!r}", f"--only with {' or '.join(grouped)}", "leave it out")
     words = ["edgewise", "bench", name, "--runs", str(runs)]
-    words += ["--data", str(data)] if name in grouped else []
+    words += ["--data", str(data)] if name in (training.NAME, learning.NAME) else []
     words += ["--only", only] if only else []
     command = shlex.join([*words, *(["--quick"] if quick else [])])
-    measured: tuple[dict[str, str], list[Row]]
-    if name == training.NAME:
-        seeds = training.QUICK if quick else training.FULL
-        training_bench = training.TrainingBench(runs, data, out, seeds, command, progress)
-        measured = training_bench.machine, training_bench.measure(only)
-    elif name == int8.NAME:
-        int8_bench = int8.Int8Bench(runs, out, int8.QUICK if quick else int8.FULL, command, progress)
-        measured = int8_bench.machine, int8_bench.measure(python36 or _find_python36())
-    elif name == learning.NAME:
-        settings = learning.QUICK if quick else learning.FULL
-        learning_bench = learning.LearningBench(runs, data, out, settings, command, progress)
-        measured = learning_bench.machine, learning_bench.measure(only)
-    elif name == flash.NAME:
-        flash_bench = flash.FlashBench(runs, out, flash.QUICK if quick else flash.FULL, command, progress)
-        measured = flash_bench.machine, flash_bench.measure()
-    elif name == camera.NAME:
-        settings_of_camera = camera.QUICK if quick else camera.FULL
-        camera_bench = camera.CameraBench(runs, out, settings_of_camera, command, progress)
-        measured = camera_bench.machine, camera_bench.measure()
-    else:
-        names = ", ".join((training.NAME, int8.NAME, learning.NAME, flash.NAME, camera.NAME))
-        raise UsageError(f"the bench {name!r}", f"one of {names}", f"run `edgewise bench {int8.NAME}`")
+    python36 = python36 or _find_python36()
+    benches: dict[str, Callable[[], Bench]] = {
+        training.NAME: lambda: TrainingBench(
+            runs, data, out, training.QUICK if quick else training.FULL, command, progress
+        ),
+        int8.NAME: lambda: Int8Bench(runs, out, int8.QUICK if quick else int8.FULL, python36, command, progress),
+        learning.NAME: lambda: LearningBench(
+            runs, data, out, learning.QUICK if quick else learning.FULL, command, progress
+        ),
+        flash.NAME: lambda: FlashBench(runs, out, flash.QUICK if quick else flash.FULL, command, progress),
+        camera.NAME: lambda: CameraBench(runs, out, camera.QUICK if quick else camera.FULL, command, progress),
+    }
+    if name not in benches:
+        raise UsageError(f"the bench {name!r}", f"one of {', '.join(benches)}", f"run `edgewise bench {int8.NAME}`")
+    chosen = benches[name]()
+    measured = chosen.machine, chosen.measure(only)
     lines = markdown(*measured).splitlines()
     if quick:
         lines.insert(0, "Quick: fewer pictures, seeds or draws; not the figures to quote.")

@@ -166,6 +166,9 @@ def _report(error: Exception, as_json: bool) -> int:
     if isinstance(error, OSError) and error.errno in _DISK:
         found = "{}: {}".format(error.filename or "a file", error.strerror)
         error = BoardError(found, "a disk with room that can be written", "free some space, or check the disk")
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] != "edge":
+        found = "{} has no {}".format(sys.executable, error.name)
+        error = BoardError(found, "numpy, onnxruntime and OpenCV", "ask `edgewise doctor`, or set EDGEWISE_PYTHON")
     if isinstance(error, EdgewiseError):
         fields = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
         line, code = str(error), error.exit_code

@@ -81,11 +81,10 @@ def quantize(
     method: "ptq" calibrates and rounds, "qat" trains after that, "auto" trains only if that alone does not agree with
     FP32 as the recipe wants, and keeps the better of the two. `data` replaces the data set that the run remembers,
     `pictures` are unlabelled ones to tune on. `progress` gets the stage, the step and the number of steps. `deeper`
-    adds deep/, what a board needs to retrain the last blocks, `with_sensitivity` what each layer's
-    rounding costs on val pictures. Raises InputError where that is not possible, GateError
-    if a layer's integers are not what was trained, if a planned integer layer runs in float, if the u8 file is not
-    bit-identical to the integer reference, if it answers too differently from FP32, or if golden vectors would be
-    refused by a board; RUN/int8 is then as it was.
+    adds deep/, what a board needs to retrain the last blocks, `with_sensitivity` what each layer's rounding costs on
+    val pictures. Raises InputError where that is not possible, GateError if a layer's integers are not what was
+    trained, if a planned integer layer runs in float, if the u8 file is not bit-identical to the integer reference, if
+    it answers too differently from FP32, or if golden vectors would be refused by a board; RUN/int8 is then as it was.
     """
     start = time.monotonic()
     keep_freed_memory()

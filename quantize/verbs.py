@@ -1,5 +1,6 @@
 """`edgewise quantize`, as a person types it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -89,19 +90,7 @@ def report_lines(report: dict[str, Any]) -> tuple[str, ...]:
     lines.append(
         f"features bit-identical to the integer reference: {report['exact']['u8_pictures']} of {report['test_count']}"
     )
-    if "splits" in report:
-        splits = report["splits"]
-        lines.append(
-            f"channels split: {splits['channels']} in {len(splits['tensors'])} tensors, "
-            f"{100 * splits['multiply_adds'] / (adds['integer'] - splits['multiply_adds']):.1f} % more multiply-adds"
-        )
-    if "sensitivity" in report:
-        found = report["sensitivity"]
-        least = min(found["layers"], key=lambda layer: float(layer["divergence"]))
-        lines.append(
-            f"divergence from FP32 on {found['pictures']} val pictures: {found['divergence']:.5f}; "
-            f"with {least['name']} in float {least['divergence']:.5f}, no layer costs more"
-        )
+    lines += _asked_lines(report)
     if report["dead_channels"]:
         dead = report["dead_channels"]
         most = max(dead, key=lambda name: int(dead[name]))
@@ -109,3 +98,20 @@ def report_lines(report: dict[str, Any]) -> tuple[str, ...]:
             f"channels with no weight but 0: {sum(dead.values())} in {len(dead)} convolutions, {dead[most]} in {most}"
         )
     return tuple(lines)
+
+
+def _asked_lines(report: dict[str, Any]) -> Iterator[str]:
+    """Of what is there only if a flag asked for it."""
+    if "splits" in report:
+        splits, adds = report["splits"], report["multiply_adds"]["integer"]
+        yield (
+            f"channels split: {splits['channels']} in {len(splits['tensors'])} tensors, "
+            f"{100 * splits['multiply_adds'] / (adds - splits['multiply_adds']):.1f} % more multiply-adds"
+        )
+    if "sensitivity" in report:
+        found = report["sensitivity"]
+        least = min(found["layers"], key=lambda layer: float(layer["divergence"]))
+        yield (
+            f"divergence from FP32 on {found['pictures']} val pictures: {found['divergence']:.5f}; "
+            f"with {least['name']} in float {least['divergence']:.5f}, no layer costs more"
+        )

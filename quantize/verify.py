@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -170,17 +171,13 @@ def _measured(
     subject: Subject, integers: Integers, tested: Tested, progress: Progress
 ) -> tuple[Measured, dict[str, Any]]:
     """What every form does on the test pictures, and report.json's figures of it."""
-
-    def step(done: int, steps: int) -> None:
-        progress("proof", done, steps)
-
-    measured = measure(subject.network, integers, subject.certified.spec, subject.certified.folder, tested.pixels, step)
+    certified, step = subject.certified, partial(progress, "proof")
+    measured = measure(subject.network, integers, certified.spec, certified.folder, tested.pixels, step)
     if subject.network is None:
         figures = certificate(measured, None, integers, tested.pixels, tested.targets)
         return measured, {name: value for name, value in figures.items() if name not in _OF_FP32}
-    whole, splits = make_plan(subject.network), read_splits(subject.certified.report)
-    plan = split_as_read(whole, splits, integers)
-    figures = certificate(measured, plan, integers, tested.pixels, tested.targets)
+    whole, splits = make_plan(subject.network), read_splits(certified.report)
+    figures = certificate(measured, split_as_read(whole, splits, integers), integers, tested.pixels, tested.targets)
     return measured, figures | ({"splits": split_record(whole, splits, integers, tested.pixels)} if splits else {})
 
 

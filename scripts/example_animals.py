@@ -4,19 +4,18 @@ DATA holds animal_silhouettes and animals_photo as their READMEs say. OUT gets a
 surest mistakes of both. Six core-minutes in all.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+from call_edgewise import edgewise
 from numpy.typing import NDArray
 
 from train.answers import read_answers
 from train.run_folder import load_run, load_run_data
 from train.run_page import surest_mistakes
 
-EDGEWISE = Path(sys.executable).with_name("edgewise")
 SHOWN, TILE, LINE = 8, 112, 18  # mistakes of each run; pixels
 
 Pixels = NDArray[np.uint8]
@@ -45,11 +44,6 @@ def mistakes(folder: Path) -> Pixels:
             at = (left, TILE + (line + 1) * LINE)
             cv2.putText(row, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
     return row
-
-
-def edgewise(*arguments: str) -> None:
-    print("edgewise", *arguments, flush=True)
-    subprocess.run([str(EDGEWISE), *arguments], check=True)
 
 
 if __name__ == "__main__":

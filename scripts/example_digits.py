@@ -4,12 +4,12 @@ OUT gets three runs, of scikit-learn's digits as they are, with their inverted p
 tones, too; and digits.png. What each reads is printed. A few minutes on two cores.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+from call_edgewise import edgewise
 from numpy.typing import NDArray
 
 from bench.run_backbone import open_run
@@ -25,7 +25,6 @@ from train.demo.scenes import Reading, Scene, before_after_picture, paper
 from train.predict import predict
 from train.run_folder import load_run
 
-EDGEWISE = Path(sys.executable).with_name("edgewise")
 TRAINED = {"trained as they are": "plain", "inverted ones, too": "both", "and other tones": "toned"}
 SHOWN = ("1", "2", "3", "4", "7", "8", "9")
 SPEC = ModelSpec("resnet-s", 32, 32, 1, 1, 10)  # the pictures that the recipe `small` takes
@@ -96,11 +95,6 @@ def draw(path: Path, digits: DataSet, found: dict[str, Answers]) -> None:
     before_after_picture(path, "Digits in ink on paper", caption, scenes, readings, np.random.default_rng(0))
     large = cv2.imread(str(path))
     cv2.imwrite(str(path), cv2.resize(large, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA))
-
-
-def edgewise(*arguments: str) -> None:
-    print("edgewise", *arguments, flush=True)
-    subprocess.run([str(EDGEWISE), *arguments], check=True)
 
 
 if __name__ == "__main__":

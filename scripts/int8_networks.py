@@ -8,11 +8,11 @@ the question is what INT8 costs, not how well these networks sort waste. What is
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
-from int8_runs import EDGEWISE, unpack
+from call_edgewise import edgewise
+from int8_runs import unpack
 
 from bench.planted import faults_row
 from quantize.verify import open_subject
@@ -46,16 +46,10 @@ def main() -> None:
             options = ["--recipe", "photos", "--network", name, "--size", str(SIZE), "--epochs", str(EPOCHS)]
             edgewise("train", str(pictures), "--out", str(run), *options)
         if not (run / "int8" / "report.json").exists():
-            edgewise("quantize", str(run), "--ptq")
-        rows.append({"network": name, "verify": edgewise("verify", str(run)), **figures(run)})
+            edgewise("quantize", str(run), "--ptq", check=False)
+        rows.append({"network": name, "verify": edgewise("verify", str(run), check=False), **figures(run)})
         (out / "networks.json").write_text(json.dumps(rows, indent=2) + "\n")
         (out / "networks.md").write_text("\n".join([HEAD, "|" + " --- |" * 10, *map(line, rows)]) + "\n")
-
-
-def edgewise(*arguments: str) -> bool:
-    """Whether the command ended well; what it says is seen."""
-    print(*arguments, flush=True)
-    return subprocess.run([str(EDGEWISE), *arguments], check=False).returncode == 0
 
 
 def figures(run: Path) -> dict[str, object]:
@@ -64,7 +58,7 @@ def figures(run: Path) -> dict[str, object]:
     if not path.exists():
         return {}
     with open_subject(run, None) as subject:
-        faults = faults_row(subject.certified, "", lambda _, __: None, ("u8",))
+        faults = faults_row("", subject.certified, "", lambda _, __: None, ("u8",))
     return {"report": json.loads(path.read_text()), "faults": f"{faults.value} {faults.unit}"}
 
 

@@ -6,15 +6,14 @@ that it can be stopped and started. On two cores it takes about two hours.
 """
 
 import shutil
-import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from call_edgewise import edgewise
 
-EDGEWISE = Path(sys.executable).with_name("edgewise")
 TUNING = 760  # of TrashNet's pictures; the rest are held out
 
 
@@ -34,9 +33,9 @@ def main() -> None:
 def make(run: Path, source: Path, *options: str) -> None:
     """Trains and quantizes, unless that is done."""
     if not (run / "model.safetensors").exists():
-        call("train", str(source), "--out", str(run), *options)
+        edgewise("train", str(source), "--out", str(run), *options)
     if not (run / "int8" / "report.json").exists():
-        call("quantize", str(run))
+        edgewise("quantize", str(run))
 
 
 def label_free(data: Path, out: Path) -> None:
@@ -45,9 +44,9 @@ def label_free(data: Path, out: Path) -> None:
         split_pictures(data, out)
     run = out / "imagenet"
     if not (run / "model.safetensors").exists():
-        call("import", "efficientnet-lite0", "--out", str(run))
+        edgewise("import", "efficientnet-lite0", "--out", str(run))
     if not (run / "int8" / "report.json").exists():
-        call("quantize", str(run), "--pictures", str(out / "tuning"))
+        edgewise("quantize", str(run), "--pictures", str(out / "tuning"))
 
 
 def split_pictures(data: Path, out: Path) -> None:
@@ -80,11 +79,6 @@ def unpack(path: Path, folder: Path, without: str = "\0") -> Path:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder, [name for name in archive.namelist() if without not in name])
     return folder
-
-
-def call(*arguments: str) -> None:
-    print("edgewise", *arguments, flush=True)
-    subprocess.run([str(EDGEWISE), *arguments], check=True)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,16 @@ gets two quantized networks: `seven`, trained on the digits 0 to 6, and `writers
 Some minutes on two cores.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from call_edgewise import edgewise
 from numpy.typing import NDArray
 
 from bench.writers import base_writers
 
-EDGEWISE = Path(sys.executable).with_name("edgewise")
 KNOWN = 7  # digits that the network learns; the others are taught
 
 
@@ -38,14 +37,9 @@ def make(run: Path, mnist: dict[str, NDArray[Any]], rows: dict[str, NDArray[np.b
             data, **{f"{kind}_{part}": mnist[f"{kind}_{part}"][rows[part]] for part in rows for kind in "xy"}
         )
     if not (run / "model.safetensors").exists():
-        call("train", str(data), "--out", str(run), *options)
+        edgewise("train", str(data), "--out", str(run), *options)
     if not (run / "int8" / "report.json").exists():
-        call("quantize", str(run), "--ptq")
-
-
-def call(*arguments: str) -> None:
-    print("edgewise", *arguments, flush=True)
-    subprocess.run([str(EDGEWISE), *arguments], check=True)
+        edgewise("quantize", str(run), "--ptq")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any, AsyncIterator, Iterator, Optional, Set
 
 from edge.contract.errors import UsageError
 from edge.web.address import Address
+from edge.web.carry import begin_reply, read_request, send_reply
 from edge.web.request import Refused, Reply, Request, error_reply
 from edge.web.routes import LIVE, Site
 from edge.web.scene import Newest
@@ -41,7 +42,6 @@ _PICTURES_TO_ALL = 200.0  # a second; more would take the loop's time
 _HEARTBEAT_S = 2.0  # how often viewers hear of a camera that shows nothing
 _ANSWERING = 4  # threads
 _LAST_WORDS_S = 0.2  # for answers that are on their way when the server is closed
-_COOKIE = "edgewise"
 _HEADERS = {
     "Server": "edgewise",
     "Cache-Control": "no-store",
@@ -208,11 +208,11 @@ class _Asked(tornado.web.RequestHandler):
         return None  # nothing is to be kept
 
     async def get(self) -> None:
-        reply = await self._server.answer(_request(self.request, self._server.scheme))
+        reply = await self._server.answer(read_request(self.request, self._server.scheme))
         if reply.pieces is None or self.request.method == "HEAD":
-            _answer(self, reply)
+            send_reply(self, reply)
             return
-        _begin_answer(self, reply)
+        begin_reply(self, reply)
         try:
             async for piece in self._server.pieces(reply.pieces):
                 self.write(piece)
@@ -226,9 +226,9 @@ class _Asked(tornado.web.RequestHandler):
 
     def write_error(self, status_code: int, **why: Any) -> None:
         if status_code == 405:  # a method that is not one of these, which the site can say more of
-            _answer(self, self._server.site.answer(_request(self.request, self._server.scheme)))
+            send_reply(self, self._server.site.answer(read_request(self.request, self._server.scheme)))
             return
-        _answer(self, error_reply(status_code, "Refused", self._reason, "another request", "see /api/openapi.json"))
+        send_reply(self, error_reply(status_code, "Refused", self._reason, "another request", "see /api/openapi.json"))
 
 
 class _Viewer(tornado.websocket.WebSocketHandler):
@@ -243,7 +243,7 @@ class _Viewer(tornado.websocket.WebSocketHandler):
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        self._asked = _request(self.request, self._server.scheme)
+        self._asked = read_request(self.request, self._server.scheme)
         guard = self._server.site.guard
         try:
             guard.check_place(self._asked)
@@ -253,7 +253,7 @@ class _Viewer(tornado.websocket.WebSocketHandler):
             if self._asked.method != "GET" or self.request.headers.get("Upgrade", "").lower() != "websocket":
                 raise Refused(426, "no WebSocket", "one", "open it as one", {"Upgrade": "websocket"})
         except Refused as refused:
-            _answer(self, refused.reply)
+            send_reply(self, refused.reply)
 
     def check_origin(self, origin: str) -> bool:
         return True  # prepare() has
@@ -290,44 +290,3 @@ class _Viewer(tornado.websocket.WebSocketHandler):
         sent = self.write_message(message, binary=isinstance(message, bytes))
         # That the viewer went meanwhile is no error, but has to be looked at, or asyncio complains
         sent.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-def _request(asked: Any, scheme: str) -> Request:
-    headers = asked.headers
-    cookie = asked.cookies.get(_COOKIE)
-    kind, _, bearer = headers.get("Authorization", "").partition(" ")
-    return Request(
-        method=asked.method,
-        path=asked.path,
-        host=headers.get("Host", ""),
-        origin=headers.get("Origin"),
-        address=asked.remote_ip,
-        session=cookie.value if cookie else "",
-        token=headers.get("X-CSRF-Token", ""),
-        content_type=headers.get("Content-Type", ""),
-        body=asked.body,
-        scheme=scheme,
-        bearer=bearer if kind.lower() == "bearer" else "",
-    )
-
-
-def _begin_answer(handler: Any, reply: Reply) -> None:
-    """Its status and headers."""
-    handler.set_status(reply.status)
-    handler.set_header("Content-Type", reply.content_type)
-    for name, value in reply.headers.items():
-        handler.set_header(name, value)
-    if reply.session is not None:  # Morsel knows SameSite from Python 3.8 on
-        parts = [_COOKIE + "=" + reply.session, "Path=/", "HttpOnly", "SameSite=Strict"]
-        parts += ["Max-Age=0"] if not reply.session else []
-        parts += ["Secure"] if handler.request.protocol == "https" else []
-        handler.set_header("Set-Cookie", "; ".join(parts))
-
-
-def _answer(handler: Any, reply: Reply) -> None:
-    _begin_answer(handler, reply)
-    if reply.status == 204:
-        handler.clear_header("Content-Type")
-        handler.finish()
-    else:
-        handler.finish(reply.body)

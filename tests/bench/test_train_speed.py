@@ -4,11 +4,9 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from bench.train_loops import BATCH, PHOTOS, TUTORIAL
-from bench.train_speed import extract, speed_row, train_speed_rows
-from edge.contract.errors import InputError
+from bench.train_speed import extract, speed_row
 
 
 def test_the_first_pictures_of_each_class_are_taken_of_the_parts_that_are_named(tmp_path: Path) -> None:
@@ -27,8 +25,3 @@ def test_a_ratio_is_of_turns_taken_side_by_side() -> None:
     row = speed_row("so", seconds, PHOTOS, TUTORIAL, "command")
     assert (row.value, row.must, row.holds) == (2.0, ">= 1.3", True)
     assert "by processor time 1.50" in row.unit and row.peers == {TUTORIAL: f"{BATCH / 4:.1f} a second"}
-
-
-def test_pictures_that_are_not_there_are_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"there is no .*trashnet"):
-        train_speed_rows(tmp_path, True, "command", lambda step, steps: None)

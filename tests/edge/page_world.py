@@ -98,6 +98,7 @@ def page_world(
             page = Page(scene, desk, teaching, [], metrics)
             with PageServer(site, Address("127.0.0.1", 0), None) as server:
                 made.update(port=server.port, camera=Camera(page, learnt, alerting), site=site)
+                made["camera"].show()  # a picture is in view before anyone asks
                 ready.set()
                 try:
                     made["camera"].turn(lambda: not stop.is_set())

@@ -5,6 +5,7 @@ is tried before systemd starts: a stray unit such as systemd-tmpfiles-setup.serv
 """
 
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from service_board import wait_for
 
 SYSTEMD = next((p for p in ("/lib/systemd/systemd", "/usr/lib/systemd/systemd") if os.path.exists(p)), None)
 _PR_SET_PDEATHSIG = 1
+_TURN = "/run/edgewise-test.lock"  # two of them would manage the same control group of this machine
 _SPACES = ["--mount", "--pid", "--uts", "--ipc", "--cgroup"]
 
 _BOOT = """
@@ -52,7 +54,9 @@ class Systemd:
     """Use it with `with`. Raises OSError where this machine does not let it start."""
 
     def __init__(self, folder):
-        """folder: all that can be written in there; other users must be able to reach it."""
+        """folder: all that can be written in there; other users must be able to reach it. Waits for its turn."""
+        self._turn = open(_TURN, "w")  # noqa: SIM115  closed by __exit__
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
         self.python = _make_python(folder)
         self._said = open(os.path.join(folder, "said"), "w+b")  # noqa: SIM115  closed by __exit__
         libc = ctypes.CDLL(None)
@@ -80,6 +84,7 @@ class Systemd:
         self._unshare.kill()  # and by --kill-child process 1, and with it all others in there
         self._unshare.wait()
         self._said.close()
+        self._turn.close()
 
     def inside(self, *words):
         """The command that runs `words` beside that systemd."""

@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 from release_maker import new_board
 from service_board import service_board
+from tiny_board import tiny_board
 
 from edge.doctor import folder, machine, software
 from edge.doctor.finding import HINT, OK, WRONG, Place, child, hint, ok, wrong
@@ -214,3 +217,18 @@ def test_this_machine_is_examined_and_the_doctor_loads_nothing_but_the_standard_
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     loaded = json.loads(subprocess.check_output([sys.executable, "-c", code], cwd=root).decode())
     assert not {"numpy", "cv2", "onnxruntime", "cryptography"} & set(loaded)
+
+
+def test_a_python_without_a_package_is_one_line_that_names_both_and_doctor_still_works(tmp_path):
+    root, picture = tiny_board(str(tmp_path)), str(tmp_path / "a.png")
+    cv2.imwrite(picture, np.zeros((8, 8), np.uint8))
+    environment = {"PATH": os.environ["PATH"], "EDGEWISE_PYTHON": str(tmp_path / "bare")}
+    (tmp_path / "bare").write_text('#!/bin/sh\nexec "{}" -S "$@"\n'.format(sys.executable))
+    (tmp_path / "bare").chmod(0o755)
+    ask = lambda *words: subprocess.run(  # noqa: E731
+        [os.path.join(root, "edgewise")] + list(words), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    done = ask("run", picture)
+    line = done.stderr.decode().strip()
+    assert done.returncode == 1 and line.count("\n") == 0 and "has no " in line and "edgewise doctor" in line
+    assert "fault of edgewise" not in line and b"has no" not in ask("doctor").stderr
