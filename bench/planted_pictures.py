@@ -91,7 +91,7 @@ def plant(folder: Path, random: np.random.Generator) -> Planted:
     for i in range(_COPIES + _LEAKS):
         path = next(picked)
         copy = folder / ("train" if i < _COPIES else "test") / path.parent.name / f"copy-{i}.jpg"
-        changed = _WAYS_TO_COPY[i % len(_WAYS_TO_COPY)](decode_bytes(path.read_bytes(), path.name))
+        changed = WAYS_TO_COPY[i % len(WAYS_TO_COPY)](decode_bytes(path.read_bytes(), path.name))
         cv2.imwrite(str(copy), changed, [cv2.IMWRITE_JPEG_QUALITY, 80])
         pairs.append(frozenset((name(path), name(copy))))
     flipped = frozenset(name(path) for path in _flip(picked, sorted((folder / "train").iterdir())))
@@ -113,7 +113,7 @@ _WAYS_TO_BREAK: tuple[Callable[[bytes], bytes], ...] = (
     lambda data: b"<html>404 not found</html>",
     lambda data: bytes(len(data)),
 )
-_WAYS_TO_COPY: tuple[Callable[[Picture], Picture], ...] = (
+WAYS_TO_COPY: tuple[Callable[[Picture], Picture], ...] = (
     lambda picture: picture,
     lambda picture: np.asarray(cv2.resize(picture, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA), np.uint8),
     lambda picture: np.asarray(cv2.convertScaleAbs(picture, alpha=1.15, beta=8), np.uint8),

@@ -26,7 +26,7 @@ from train.vision import datasets, transforms
 Moment = tuple[float, float]  # seconds: of the clock, of this process's processor time
 
 _SIDE = 224
-_PHOTOS = load_recipe("photos")
+_PHOTOS = replace(load_recipe("photos"), shrink=0.0)  # pictures of one size in all loops
 _WHOLE = replace(_PHOTOS, frozen_share=0.0, frozen_norms=False)
 _MEAN, _DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # the tutorial's
 _WORKERS = 4  # the tutorial's

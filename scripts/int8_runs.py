@@ -1,4 +1,4 @@
-"""Makes what `edgewise bench int8` measures: .venv/bin/python scripts/int8_runs.py DATA OUT [SEEDS]
+"""Makes what `edgewise bench int8` and `bench train` measure: .venv/bin/python scripts/int8_runs.py DATA OUT [SEEDS]
 
 DATA holds mnist, trashnet, animals_photo, imagenet_labelled and video as their READMEs say. OUT gets a run folder for
 each network and seed, trained and quantized, and the pictures of the label-free run. What is there already is kept, so
@@ -25,8 +25,8 @@ def main() -> None:
     animals = unpack(data / "animals_photo" / "animals_photo.zip", out / "data" / "animals")
     make(out / "mnist-0", data / "mnist" / "mnist.npz")
     for seed in seeds:
-        make(out / f"trashnet-{seed}", five, "--recipe", "photos", "--epochs", "3", "--seed", str(seed))
-        make(out / f"animals-{seed}", animals, "--recipe", "photos", "--epochs", "8", "--seed", str(seed))
+        make(out / f"trashnet-{seed}", five, "--recipe", "photos", "--seed", str(seed))
+        make(out / f"animals-{seed}", animals, "--recipe", "photos-few", "--seed", str(seed))
     label_free(data, out)
 
 

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -53,16 +53,19 @@ _MOST = {
 }
 
 
-def make_augment(strengths: Augmentation, seed: int, calls: int = 0) -> Callable[[Tensor], Tensor]:
-    """A function that changes (N, H, W, C) uint8 pictures at random and returns the same shape and type.
+def make_augment(
+    strengths: Augmentation, seed: int, calls: int = 0, size: tuple[int, int] | None = None
+) -> Callable[[Tensor], Tensor]:
+    """A function that changes (N, H, W, C) uint8 pictures at random and returns as many of the same type.
 
-    Its draws depend on `seed` and on how often it was called, `calls` times before now, and on nothing else.
+    size: (height, width) of what it returns, by default that of what it is given. Its draws depend on `seed` and on
+    how often it was called, `calls` times before now, and on nothing else.
     """
     counter = itertools.count(calls)
 
     def augment(pixels: Tensor) -> Tensor:
         height, width = pixels.shape[1:3]
-        change = _transform(strengths, (height, width))
+        change = _transform(strengths, size or (height, width))
         group = max(1, _PIXELS_A_DRAW // (height * width))
         drawn = np.random.SeedSequence((seed, next(counter))).generate_state(1)[0]
         with torch.random.fork_rng(devices=[]):  # parameters are drawn on the CPU, wherever the pictures are
@@ -74,10 +77,12 @@ def make_augment(strengths: Augmentation, seed: int, calls: int = 0) -> Callable
 
 
 def _transform(strengths: Augmentation, size: tuple[int, int]) -> transforms.Compose:
-    """Of pictures of `size` (height, width). An affine map takes 3 ms at 224, and is left out where it does nothing."""
-    steps = []
+    """To pictures of `size` (height, width). An affine map takes 3 ms at 224, and is left out where it does nothing."""
+    steps: list[Callable[..., Any]] = []
     if strengths.crop:
         steps.append(transforms.RandomResizedCrop(size, (1 - strengths.crop, 1)))
+    else:
+        steps.append(transforms.Resize(size))  # gives those of this size back as they are
     if strengths.degrees or strengths.translate or strengths.scale or strengths.shear:
         steps.append(_affine(strengths))
     steps.append(transforms.ColorJitter(strengths.brightness, strengths.contrast, strengths.saturation))

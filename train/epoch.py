@@ -92,7 +92,7 @@ def _take_steps(
     per_epoch = recipe.steps_per_epoch(pictures)
     losses = rate = data_seconds = 0.0
     set_training(state.network, recipe.frozen_norms)
-    batches = _batches(state, data, recipe, device, group)
+    batches = _batches(state, data, recipe, epochs, device, group)
     with _seeded(group.own_seed(recipe.seed), state.epoch, device):
         for _ in range(per_epoch):
             if group.any(stop()):
@@ -160,7 +160,7 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 
 def _batches(
-    state: State, data: DataSet, recipe: Recipe, device: torch.device, group: Group
+    state: State, data: DataSet, recipe: Recipe, epochs: int, device: torch.device, group: Group
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
     """What this process takes of every step of an epoch: pixels, targets, and the weight of their mean loss.
 
@@ -169,8 +169,9 @@ def _batches(
     or (N, classes) where pictures are mixed.
     """
     count = len(data.train.targets)
+    size = recipe.train_size(data.train.pixels.shape[1:3], state.epoch, epochs)
     order = np.random.default_rng((recipe.seed, state.epoch)).permutation(count)
-    augment = make_augment(recipe.augmentation, group.own_seed(recipe.seed), state.steps)
+    augment = make_augment(recipe.augmentation, group.own_seed(recipe.seed), state.steps, size)
     for step in range(recipe.steps_per_epoch(count)):
         chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
         mine = group.share(chosen)

@@ -15,6 +15,10 @@ from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
+from edge.contract.errors import EdgewiseError
+
+_FROM_GLOO = "gloo/transport/"  # in the text of a RuntimeError: all that tells a lost connection from other failures
+
 
 @dataclass(frozen=True)
 class Group:
@@ -83,7 +87,10 @@ def keep_gradients(wrapped: nn.Module, last: bool) -> AbstractContextManager[Non
 
 @contextmanager
 def joined() -> Iterator[Group]:
-    """The group that `torchrun` started this process in: gloo among CPUs, NCCL among GPUs. Else a group of one."""
+    """The group that `torchrun` started this process in: gloo among CPUs, NCCL among GPUs. Else a group of one.
+
+    Raises EdgewiseError where another process of the group has ended before its time.
+    """
     if not dist.is_torchelastic_launched():
         yield ALONE
         return
@@ -91,6 +98,16 @@ def joined() -> Iterator[Group]:
     # The store outlives a restart under torchrun --standalone, and with it the addresses of the dead.
     life = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # set by torchrun, as all that `env://` reads
     dist.init_process_group(store=PrefixStore(f"life{life}", store), rank=rank, world_size=size)
-    yield Group(rank, size, dist.get_node_local_rank())
+    try:
+        yield Group(rank, size, dist.get_node_local_rank())
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and _FROM_GLOO not in str(error):
+            raise
+        raise EdgewiseError(
+            f"process {rank} of {size} lost its connection to another one",
+            "all of them to the end",
+            "torchrun starts them again as often as its --max-restarts says, and --resume goes on from the last whole "
+            "epoch; why the other one ended is in the log, unless it was killed",
+        ) from error
     # After an error this is not reached: the others may be in a call that never ends, and torchrun ends them all.
     dist.destroy_process_group()

@@ -14,6 +14,8 @@ from train.network import EXPECTED_NAMES, NETWORKS
 from train.pretrained import SOURCES
 
 _FOLDER = Path(__file__).parent / "recipes"
+_SHRUNK_EPOCHS = 0.75  # of all, at most
+_STRIDE = 32  # pixels: all strides of a network together
 _PRETRAINED = ", ".join(SOURCES)
 
 
@@ -53,7 +55,13 @@ class Recipe:
         0.0
     )
 
+    shrink: Annotated[
+        float,
+        "Of a side, at most: so much smaller, by steps of 32 pixels, are pictures before the last quarter of epochs.",
+    ] = 0.0
+
     def __post_init__(self) -> None:
+        _check(self, "augmentation", Augmentation, lambda v: True, "strengths by name")
         _check(self, "network", str, lambda v: v in NETWORKS or ":" in v, EXPECTED_NAMES)
         _check(self, "pretrained", bool, lambda v: not v or self.network in SOURCES, "true only for " + _PRETRAINED)
         _check(self, "frozen_norms", bool, lambda v: True, "true or false")
@@ -61,6 +69,7 @@ class Recipe:
         _check(self, "optimizer", str, lambda v: v in ("sgd", "adamw"), "sgd or adamw")
         for side in ("height", "width"):
             _check(self, side, int, lambda v: 32 <= v <= 512, "32 to 512")
+        _check(self, "shrink", float, lambda v: 0 <= v <= 0.5, "0 to 0.5")
         _check(self, "epochs", int, lambda v: 1 <= v <= 10_000, "1 to 10000")
         _check(self, "min_steps", int, lambda v: 0 <= v <= 1_000_000, "0 to 1000000")
         _check(self, "batch", int, lambda v: 2 <= v <= 65_536, "2 to 65536")
@@ -72,7 +81,17 @@ class Recipe:
             _check(self, mixed, float, lambda v: 0 <= v <= 10, "0 to 10")
         _check(self, "weight_decay", float, lambda v: 0 <= v <= 1, "0 to 1")
         _check(self, "amp", bool, lambda v: True, "true or false")
-        _check(self, "augmentation", Augmentation, lambda v: True, "strengths by name")
+
+    def train_size(self, size: tuple[int, int], epoch: int, epochs: int) -> tuple[int, int]:
+        """(height, width) of the pictures that an epoch's steps take, of those of `size`. epoch: from 0 on.
+
+        Smaller ones save time, if the last epochs have the size that is to come (arXiv 1906.06423). They are smaller by
+        whole strides of a network, so that its "SAME" padding stays as it is (train/efficientnet.py).
+        """
+        if epoch + 1 > _SHRUNK_EPOCHS * epochs:
+            return size
+        height, width = (side - _STRIDE * int(self.shrink * side / _STRIDE) for side in size)
+        return height, width
 
     def epochs_for(self, pictures: int) -> int:
         """Epochs on a training set of so many pictures."""

@@ -33,7 +33,9 @@ def train(
     command: str,
     recipe: Annotated[
         str | None,
-        typer.Option(help="small, photos, photos-large, or a YAML file: by default what suits the pictures."),
+        typer.Option(
+            help="small, photos, photos-few, photos-large or a YAML file: by default what suits the pictures."
+        ),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side, instead of the recipe's: 32 to 512.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,

@@ -59,15 +59,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def torchrun(here: Path, recipe: object, out: str, *options: str, **environment: str) -> str:
-    """What `edgewise train` says, run in two processes. The log of the first failure is in the error."""
+def torchrun(here: Path, recipe: object, out: str, *options: str, **environment: str) -> tuple[str, str]:
+    """What `edgewise train` says, run in two processes, and its log, which is in the error, too."""
     (here / "recipe.yaml").write_text(recipe_text(recipe))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
     command += ["-m", "edgewise", "train", "digits.npz", "--recipe", "recipe.yaml", "--out", out, "--resume"]
     found = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", **environment}
     done = subprocess.run(command, cwd=here, env=found, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 def close(one: Path, other: Path) -> bool:
@@ -80,7 +80,7 @@ def test_two_processes_come_to_the_weights_and_metrics_of_one(here: Path) -> Non
     recipe = replace(RECIPE, frozen_norms=True, learning_rate=0.01)
     data = load_data("digits.npz", recipe.seed)
     train(data, recipe, here / "one")
-    told = torchrun(here, recipe, "two")
+    told, _ = torchrun(here, recipe, "two")
     assert "by 2 processes" in told and told.count("FP32 accuracy") == 1
     assert json.loads((here / "two/train.json").read_text())["processes"] == 2
     assert close(here / "one", here / "two")
@@ -94,7 +94,9 @@ def test_two_processes_come_to_the_weights_and_metrics_of_one(here: Path) -> Non
 def test_a_killed_process_is_restarted_and_all_go_on_from_the_last_whole_epoch_to_the_same_weights(here: Path) -> None:
     torchrun(here, RECIPE, "whole")
     died = 2 * 3 + 2  # in the third epoch, of three steps each
-    torchrun(here, RECIPE, "killed", "--max-restarts", "1", DIES_AT=str(died))
+    _, log = torchrun(here, RECIPE, "killed", "--max-restarts", "1", DIES_AT=str(died))
+    assert "edgewise: process 0 of 2 lost its connection to another one; expected" in log
+    assert "fault of edgewise" not in log
     report = json.loads((here / "killed/train.json").read_text())
     assert (report["epochs"], report["steps"]) == (3, 9)
     assert (here / "killed/model.safetensors").read_bytes() == (here / "whole/model.safetensors").read_bytes()

@@ -82,11 +82,12 @@ def test_an_interrupted_training_resumes_bit_for_bit(
     assert all(torch.equal(straight[name], resumed[name]) for name in straight.keys() | resumed.keys())
 
 
-def test_a_partly_frozen_network_with_dropout_resumes_bit_for_bit_and_keeps_its_frozen_layers(
+def test_a_partly_frozen_network_with_dropout_on_shrunk_pictures_resumes_bit_for_bit_and_keeps_its_frozen_layers(
     tmp_path: Path, digits: DataSet
 ) -> None:
     recipe = replace(RECIPE, network="mobilenet-v3-small", frozen_share=0.5, frozen_norms=True, learning_rate=0.01)
-    few = Pictures(digits.train.pixels[:64], digits.train.targets[:64])
+    recipe = replace(recipe, height=64, width=64, shrink=0.5)
+    few = Pictures(digits.train.pixels[:64].repeat(2, axis=1).repeat(2, axis=2), digits.train.targets[:64])
     digits = replace(digits, train=few, val=few, test=few)
     train(digits, recipe, tmp_path / "straight")
     with pytest.raises(Interrupted):
@@ -94,7 +95,7 @@ def test_a_partly_frozen_network_with_dropout_resumes_bit_for_bit_and_keeps_its_
     train(digits, recipe, tmp_path / "resumed", resume=True)
     assert weights(tmp_path / "resumed") == weights(tmp_path / "straight")
     trained = load_run(tmp_path / "straight").network.state_dict()
-    fresh = begin_network(recipe, 1, 10, (32, 32)).state_dict()
+    fresh = begin_network(recipe, 1, 10, (64, 64)).state_dict()
     changed = [name for name in fresh if not torch.equal(trained[name], fresh[name])]
     assert "classifier.weight" in changed and "body.12.0.weight" in changed
     assert not [name for name in changed if name.startswith("body.0.") or "running" in name]

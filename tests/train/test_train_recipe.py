@@ -74,6 +74,20 @@ def test_a_small_set_gets_more_epochs_and_a_tiny_one_a_batch_of_its_size() -> No
     assert (recipe.steps_per_epoch(7), recipe.epochs_for(7)) == (1, 200)
 
 
+@pytest.mark.parametrize(
+    ("shrink", "side", "left"), [(0.0, 224, 224), (0.3, 224, 160), (0.3, 260, 196), (0.3, 96, 96), (0.5, 32, 32)]
+)
+def test_pictures_shrink_by_whole_strides_but_not_in_the_last_quarter_of_epochs(
+    shrink: float, side: int, left: int
+) -> None:
+    recipe = replace(load_recipe("photos"), shrink=shrink)
+    sizes = [recipe.train_size((side, 32), epoch, 7) for epoch in range(7)]
+    assert sizes == 5 * [(left, 32)] + 2 * [(side, 32)]
+    assert recipe.train_size((side, side), 0, 1) == (side, side)
+    with pytest.raises(UsageError, match=r"shrink is 0\.6"):
+        replace(recipe, shrink=0.6)
+
+
 def test_another_network_keeps_pretraining_and_freezing_only_where_there_are_weights() -> None:
     photos = load_recipe("photos")
     assert override(photos, {"network": None, "height": None}) == photos
@@ -109,7 +123,7 @@ def test_fields_with_a_default_may_be_left_out() -> None:
     assert parse_recipe(without, "text") == load_recipe("small")
 
 
-@pytest.mark.parametrize("name", ["photos", "photos-large", "small"])
+@pytest.mark.parametrize("name", ["photos", "photos-few", "photos-large", "small"])
 def test_the_recipes_that_come_along_are_whole(name: str) -> None:
     assert parse_recipe(recipe_text(load_recipe(name)), "text") == load_recipe(name)
 

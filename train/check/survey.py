@@ -50,7 +50,7 @@ def survey(raw: RawData, see: Callable[[NDArray[np.uint8]], None], progress: Pro
             if pixels is None:
                 broken.append((part.name(i), marks.broken or "OpenCV cannot read it"))
             else:
-                pictures.append(_seen(pixels, part.name(i), name, int(target), i))
+                pictures.append(describe(pixels, part.name(i), name, int(target), i))
                 see(pixels)
                 if marks.turned:
                     turned.append(part.name(i))
@@ -66,7 +66,8 @@ def _pixels(part: RawPart, index: int) -> NDArray[np.uint8] | None:
         return None
 
 
-def _seen(pixels: NDArray[np.uint8], name: str, part: str, target: int, index: int) -> Seen:
+def describe(pixels: NDArray[np.uint8], name: str, part: str, target: int, index: int) -> Seen:
+    """What is kept of a picture. pixels: (H, W), (H, W, 1) or (H, W, 3) uint8. The rest as in Seen."""
     colour = pixels.ndim == 3 and pixels.shape[2] == 3
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if colour else pixels, np.uint8)
     digest = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).digest()[:16]

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from train.check.survey import Seen
 
-MOST_BITS = 7  # by which two hashes may differ: below 8, one of their 8 bytes is the same (pigeonhole principle)
+MOST_BITS = 10  # by which two hashes may differ: in TrashNet pairs at 10 are of one thing, pairs at 14 of several
 _LEAST_LIKE = 0.97  # correlation of two thumbnails
+_BLOCK = 256  # pictures compared at a time with all others
 
 
 def groups(pictures: Sequence[Seen]) -> list[list[int]]:
@@ -34,27 +35,26 @@ def groups(pictures: Sequence[Seen]) -> list[list[int]]:
 
 def _pairs(pictures: Sequence[Seen]) -> Iterator[tuple[int, int]]:
     by_digest: dict[bytes, list[int]] = defaultdict(list)
-    by_byte: dict[tuple[int, int], list[int]] = defaultdict(list)
     for i, picture in enumerate(pictures):
         by_digest[picture.digest].append(i)
-        for place in range(8):
-            by_byte[place, picture.hash >> (8 * place) & 255].append(i)
     for same in by_digest.values():
         yield from pairwise(same)
-    hashes = np.array([picture.hash for picture in pictures], np.uint64)
+    signs = _signs(pictures)
     thumbnails = np.stack([_normalised(picture) for picture in pictures]) if pictures else np.empty((0, 1))
-    for members in by_byte.values():
-        its = np.array(members)
-        for at, i in enumerate(its[:-1]):
-            others = its[at + 1 :]
-            near = others[_bits(hashes[others] ^ hashes[i]) <= MOST_BITS]
+    for first in range(0, len(pictures), _BLOCK):
+        products = signs[first : first + _BLOCK] @ signs[first:].T  # 64 less twice the bits that differ
+        for row, product in enumerate(products):
+            i = first + row
+            near = i + 1 + np.flatnonzero(product[row + 1 :] >= 64 - 2 * MOST_BITS)
             for j in near[np.dot(thumbnails[near], thumbnails[i]) >= _LEAST_LIKE]:
-                yield int(i), int(j)
+                yield i, int(j)
 
 
-def _bits(values: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """How many bits are set in each of (N,) uint64."""
-    return np.asarray(np.unpackbits(values.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1), np.int64)
+def _signs(pictures: Sequence[Seen]) -> NDArray[np.float32]:
+    """(N, 64): 1 for each bit of a hash that is set, else -1."""
+    hashes = np.array([picture.hash for picture in pictures], np.uint64)
+    bits = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1)
+    return np.where(bits, np.float32(1), np.float32(-1))
 
 
 def _normalised(picture: Seen) -> NDArray[np.float32]:
