@@ -26,6 +26,7 @@ RECIPE = [
         "warmup",
         "label_smoothing",
         "linear_probe",
+        "shrink",
         "ema_share",
         "seed",
         "amp",
