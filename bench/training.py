@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.groups import chosen_groups
 from bench.planted_pictures import planted_rows
 from bench.rows import Row, machine, write
+from bench.train_processes import process_rows
 from bench.train_speed import train_speed_rows
 from bench.trained import Claim, trained_rows
 from edge.contract.errors import InputError
@@ -45,6 +46,7 @@ class TrainingBench:
             **{claim.group: partial(self.trained, claim) for claim in _CLAIMS},
             "check": self.check,
             "speed": self.speed,
+            "processes": self.processes,
         }
 
     def trained(self, claim: Claim) -> list[Row]:
@@ -55,6 +57,9 @@ class TrainingBench:
 
     def speed(self) -> list[Row]:
         return train_speed_rows(self.trashnet(), self.seeds == QUICK, self.command, partial(self.progress, "speed"))
+
+    def processes(self) -> list[Row]:
+        return process_rows(self.seeds, self.command, partial(self.progress, "processes"))
 
     def trashnet(self) -> Path:
         pictures = self.data / "trashnet" / "trashnet_256.zip"

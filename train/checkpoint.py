@@ -37,6 +37,7 @@ class State:
     network: nn.Module
     average: AveragedModel
     optimizer: Optimizer
+    scaler: torch.amp.GradScaler  # of the loss, for gradients in float16
     wrapped: nn.Module  # what a step runs: the network, or what shares its gradients with other processes
     began: float  # time.monotonic() when this process began
     metrics: list[EpochMetrics] = field(default_factory=list)
@@ -53,6 +54,11 @@ class State:
     @property
     def seconds(self) -> float:
         return self.metrics[-1].seconds if self.metrics else 0.0
+
+    def stalled(self, patience: int) -> bool:
+        """Whether the loss on val has been no lower than before for so many epochs; never for 0."""
+        losses = [metrics.val_loss for metrics in self.metrics]
+        return bool(patience and losses and self.epoch - 1 - losses.index(min(losses)) >= patience)
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and buffers of the network and of its average."""

@@ -1,8 +1,11 @@
 """DATA -> pictures as the board will see them: every source, one pixel arithmetic, one split."""
 
+import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,13 @@ from edge.preprocess import prepare
 from train.arrays import DOWNLOADS, read_digits, read_download, read_npz
 from train.folder import open_zip, read_folder
 from train.raw import RawData, RawPart
+from train.room import make_room
 from train.split import cut_parts
 
 Progress = Callable[[int, int], None]  # (pictures done, of all)
 
 _GREY_SAMPLE = 64  # pictures looked at to tell grey from colour
+_RUN = 32  # pictures that a thread reads at a time; decoding holds no lock of Python's
 
 
 @dataclass(frozen=True)
@@ -85,10 +90,10 @@ def prepare_data(
     spec = ModelSpec("", *size, channels, 1, len(raw.labels))
     parts, unreadable = _prepare_parts(raw, spec, progress)
     missing = tuple(name for name in ("val", "test") if name not in parts)
-    train = parts["train"]
-    cut = cut_parts(train.targets, raw.labels, missing, seed, raw.source)
-    for name, indices in cut.items():
-        parts[name] = train.take(indices)
+    cut = cut_parts(parts["train"].targets, raw.labels, missing, seed, raw.source)
+    rest = cut.pop("train")
+    parts |= {name: parts["train"].take(indices) for name, indices in cut.items()}
+    parts["train"] = _keep(parts["train"], rest)
     return DataSet(**parts, labels=raw.labels, source=raw.source, seed=seed, skipped=raw.skipped + unreadable)
 
 
@@ -130,22 +135,46 @@ def _prepare_parts(
     raw: RawData, spec: ModelSpec, progress: Progress | None
 ) -> tuple[dict[str, Pictures], tuple[str, ...]]:
     """Every part that has readable pictures, and the names of those that are not."""
-    parts, unreadable = {}, []
+    parts: dict[str, Pictures] = {}
+    unreadable: list[str] = []
     done, total = 0, sum(len(part.targets) for part in raw.parts.values())
-    for name, part in raw.parts.items():
-        pixels, targets, names = [], [], []
-        for i, target in enumerate(part.targets):
-            try:
-                pixels.append(prepare(part.read(i), spec))
-                targets.append(target)
-                names.append(part.name(i).removeprefix(raw.source + " "))
-            except InputError:
-                unreadable.append(part.name(i))
-            done += 1
-            if progress:
-                progress(done, total)
-        if pixels:
-            parts[name] = Pictures(np.stack(pixels), np.array(targets, np.int64), tuple(names))
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for name, part in raw.parts.items():
+            count = len(part.targets)
+            pixels = make_room((count, spec.height, spec.width, spec.channels))
+            readable: list[int] = []
+            runs = [range(first, min(first + _RUN, count)) for first in range(0, count, _RUN)]
+            for run, read in zip(runs, pool.map(partial(_read_run, part, spec, pixels), runs), strict=True):
+                readable += read
+                done += len(run)
+                if progress:
+                    progress(done, total)
+            names = tuple(part.name(i).removeprefix(raw.source + " ") for i in range(count))
+            unreadable += [part.name(i) for i in sorted(set(range(count)) - set(readable))]
+            if readable:
+                parts[name] = _keep(Pictures(pixels, part.targets, names), np.array(readable))
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for all that is queued
     if "train" not in parts:
         raise InputError(f"none of {len(unreadable)} pictures in {raw.source} is readable", "pictures", "replace them")
     return parts, tuple(unreadable)
+
+
+def _read_run(part: RawPart, spec: ModelSpec, pixels: NDArray[np.uint8], run: range) -> list[int]:
+    """Puts those of `run` that are readable into their rows of `pixels`, and returns which they are."""
+    readable = []
+    for i in run:
+        with suppress(InputError):
+            pixels[i] = prepare(part.read(i), spec)
+            readable.append(i)
+    return readable
+
+
+def _keep(pictures: Pictures, rows: NDArray[np.int64]) -> Pictures:
+    """Those of `rows`, which are sorted, moved together where they lie: there may be no room for a copy."""
+    for place, row in enumerate(rows):
+        if place != row:
+            pictures.pixels[place] = pictures.pixels[row]
+    names = tuple(pictures.names[row] for row in rows)
+    return Pictures(pictures.pixels[: len(rows)], pictures.targets[rows], names)

@@ -22,9 +22,13 @@ from train.freeze import set_training
 from train.group import ALONE, Group, keep_gradients
 from train.mix import mix
 from train.network import to_input
+from train.one_ahead import one_ahead
+from train.precision import choose_precision
 from train.predict import predict
 from train.recipe import Recipe
 from train.stages import stage
+
+Batch = tuple[Tensor, Tensor, float]  # pixels (N, H, W, C) uint8, targets (N,), and the weight of their mean loss
 
 _COMPARED = 256  # training pictures at most that the averaged weights are measured on, to see the gap to val
 _RUNAWAY = 10  # times the loss of a guess: an epoch's mean loss above it is no state to go back to
@@ -99,7 +103,7 @@ def _take_steps(
                 return None
             rate = state.rate * learning_rate(recipe, state.steps, epochs * per_epoch)
             for settings in state.optimizer.param_groups:
-                settings["lr"] = rate
+                settings["lr"] = rate * settings["share"]
             before = time.monotonic()
             with stage("data"):
                 batch = next(batches)
@@ -123,7 +127,8 @@ def _step(state: State, recipe: Recipe, pixels: Tensor, targets: Tensor, weight:
     the loss.
     """
     device = pixels.device
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp and _has_bfloat16(device))
+    precision = choose_precision(device, recipe.amp)
+    autocast = torch.autocast(device.type, precision, enabled=precision != torch.float32)
     state.optimizer.zero_grad()
     value = 0.0
     pieces = list(zip(pixels.chunk(state.pieces), targets.chunk(state.pieces), strict=True))
@@ -134,10 +139,11 @@ def _step(state: State, recipe: Recipe, pixels: Tensor, targets: Tensor, weight:
                 loss = cross_entropy(logits, wanted, label_smoothing=recipe.label_smoothing)
             with stage("backward"):
                 loss = loss * (weight * len(wanted) / len(targets))
-                loss.backward()  # type: ignore[no-untyped-call]
+                state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         value += loss.item()
     with stage("update"):
-        state.optimizer.step()
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
         state.average.update_parameters(state.network)
     state.steps += 1
     return value
@@ -161,28 +167,31 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 def _batches(
     state: State, data: DataSet, recipe: Recipe, epochs: int, device: torch.device, group: Group
-) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """What this process takes of every step of an epoch: pixels, targets, and the weight of their mean loss.
+) -> Iterator[Batch]:
+    """What this process takes of every step of an epoch. Targets are (N, classes) where pictures are mixed."""
+    size = recipe.train_size(data.train.pixels.shape[1:3], state.epoch, epochs)
+    augment = make_augment(recipe.augmentation, group.own_seed(recipe.seed), state.steps, size)
+    for pixels, targets, weight in one_ahead(_picked(data.train, recipe, state.epoch, device, group)):
+        changed = augment(pixels.to(device, non_blocking=True))
+        wanted = targets.to(device, non_blocking=True)
+        yield *mix(changed, wanted, recipe.mixup, recipe.cutmix, len(data.labels)), weight
+
+
+def _picked(pictures: Pictures, recipe: Recipe, epoch: int, device: torch.device, group: Group) -> Iterator[Batch]:
+    """The pictures of each step as they are, from where a GPU copies them beside its work.
 
     The order is a new one each epoch and the same in every process; the rest after whole batches is left out. By their
-    weights the processes' losses have the mean of the whole batch, also where it has no equal shares. Targets are (N,),
-    or (N, classes) where pictures are mixed.
+    weights the processes' losses have the mean of the whole batch, also where it has no equal shares.
     """
-    count = len(data.train.targets)
-    size = recipe.train_size(data.train.pixels.shape[1:3], state.epoch, epochs)
-    order = np.random.default_rng((recipe.seed, state.epoch)).permutation(count)
-    augment = make_augment(recipe.augmentation, group.own_seed(recipe.seed), state.steps, size)
+    count = len(pictures.targets)
+    order = np.random.default_rng((recipe.seed, epoch)).permutation(count)
     for step in range(recipe.steps_per_epoch(count)):
         chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
         mine = group.share(chosen)
-        pixels = augment(torch.from_numpy(data.train.pixels[mine]).to(device))
-        targets = torch.from_numpy(data.train.targets[mine]).to(device)
-        mixed = mix(pixels, targets, recipe.mixup, recipe.cutmix, len(data.labels))
-        yield *mixed, len(mine) * group.size / len(chosen)
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        pixels, targets = torch.from_numpy(pictures.pixels[mine]), torch.from_numpy(pictures.targets[mine])
+        if device.type == "cuda":
+            pixels, targets = pixels.pin_memory(), targets.pin_memory()
+        yield pixels, targets, len(mine) * group.size / len(chosen)
 
 
 def _sample(pictures: Pictures) -> Pictures:

@@ -1,4 +1,6 @@
-"""Keeping a part of a pretrained network as it is: its first layers, and the statistics of its batch norms."""
+"""How much of a pretrained network stays: its first layers, its batch norms' statistics, and slower earlier layers."""
+
+from itertools import accumulate
 
 from torch import nn
 
@@ -16,6 +18,15 @@ def freeze(network: nn.Module, share: float) -> None:
         return
     for parameter in parameters[: weights[int(share * len(weights))]]:
         parameter.requires_grad_(False)
+
+
+def layer_shares(network: nn.Module, decay: float) -> list[float]:
+    """Of the learning rate, what each parameter's layer gets: the last all of it, each before it `decay` times as much.
+
+    In the order of `network.parameters()`; layers count as in `freeze`. (Layer-wise decay: arXiv 2003.10555, A.)
+    """
+    layers = list(accumulate(int(parameter.ndim > 1) for parameter in network.parameters()))
+    return [decay ** (layers[-1] - layer) for layer in layers]
 
 
 def set_training(network: nn.Module, frozen_norms: bool) -> None:

@@ -25,10 +25,11 @@ from edge.contract.spec import ModelSpec
 from train.checkpoint import EpochMetrics, State, read_checkpoint, write_checkpoint
 from train.data import DataSet, Progress
 from train.epoch import Diverged, train_epoch
-from train.freeze import freeze
+from train.freeze import freeze, layer_shares
 from train.group import ALONE, Group
 from train.memory import keep_freed_memory
 from train.network import build_network, count_features
+from train.precision import make_scaler
 from train.pretrained import border_error, load_pretrained
 from train.probe import fit_classifier
 from train.recipe import Recipe
@@ -94,7 +95,7 @@ def train(
                 on_epoch(state.metrics[-1])
 
         state = _take_epochs(state, start, data, recipe, epochs, stop, stepped, keep, group)
-    return finish(state, data, epochs, folder, where, error, group) if group.first else None
+    return finish(state, data, recipe, folder, where, error, group) if group.first else None
 
 
 def _take_epochs(
@@ -109,7 +110,7 @@ def _take_epochs(
     group: Group,
 ) -> State:
     """To the planned end, or until `stop`. start: gives the state after the last whole epoch, which `keep` is given."""
-    while state.epoch < epochs:
+    while state.epoch < epochs and not state.stalled(recipe.patience):
         milder = None
         try:
             metrics = train_epoch(state, data, recipe, epochs, stop, progress, group)
@@ -242,7 +243,8 @@ def _start(
     average = AveragedModel(network, multi_avg_fn=average_by, use_buffers=True)
     if group.size > 1 and device.type == "cuda":  # the average keeps plain norms: it is measured, never trained
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    state = State(network, average, _make_optimizer(recipe, network), network, began)
+    scaler = make_scaler(device, recipe.amp)
+    state = State(network, average, _make_optimizer(recipe, network), scaler, network, began)
     if begun:
         read_checkpoint(folder / CHECKPOINT, state)
     state.pieces = max(state.pieces, pieces)
@@ -251,10 +253,15 @@ def _start(
 
 
 def _make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    trained = [p for p in network.parameters() if p.requires_grad]
-    weights = [p for p in trained if p.ndim > 1]
-    rest = [p for p in trained if p.ndim <= 1]  # biases and batch normalisation, which are not decayed
-    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    """Its groups have a `share`: of the learning rate, what their layer gets."""
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for parameter, share in zip(network.parameters(), layer_shares(network, recipe.layer_decay), strict=True):
+        if parameter.requires_grad:
+            groups.setdefault((parameter.ndim > 1, share), []).append(parameter)
+    settings = [  # biases and batch normalisation are not decayed
+        {"params": parameters, "weight_decay": recipe.weight_decay if weights else 0.0, "share": share}
+        for (weights, share), parameters in groups.items()
+    ]
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, recipe.learning_rate, (recipe.momentum, 0.999))
-    return torch.optim.SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0)
+        return torch.optim.AdamW(settings, recipe.learning_rate, (recipe.momentum, 0.999))
+    return torch.optim.SGD(settings, recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0)

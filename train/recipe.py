@@ -46,7 +46,7 @@ class Recipe:
     ema_share: Annotated[float, "Of all steps: over how many the result's weights are averaged; 0 for the last alone."]
     augmentation: Augmentation
     seed: Annotated[int, "Of the split, the weights and the order."]
-    amp: Annotated[bool, "bfloat16 where the GPU has it; never on a CPU."]
+    amp: Annotated[bool, "bfloat16 where the GPU has it, else float16 where it has tensor cores; never on a CPU."]
     linear_probe: Annotated[
         bool, "Begin with the classifier that logistic regression fits to the pretrained features."
     ] = False
@@ -54,11 +54,12 @@ class Recipe:
     cutmix: Annotated[float, "Put rectangles of one into another, likewise; with both, a batch has one of the two."] = (
         0.0
     )
-
     shrink: Annotated[
         float,
         "Of a side, at most: so much smaller, by steps of 32 pixels, are pictures before the last quarter of epochs.",
     ] = 0.0
+    layer_decay: Annotated[float, "Of a layer's learning rate, what the layer before it gets; 1 for one rate."] = 1.0
+    patience: Annotated[int, "Stop after so many epochs without a lower loss on val; 0 for all epochs."] = 0
 
     def __post_init__(self) -> None:
         _check(self, "augmentation", Augmentation, lambda v: True, "strengths by name")
@@ -79,6 +80,8 @@ class Recipe:
             _check(self, share, float, lambda v: 0 <= v < 1, "0 to below 1")
         for mixed in ("mixup", "cutmix"):
             _check(self, mixed, float, lambda v: 0 <= v <= 10, "0 to 10")
+        _check(self, "layer_decay", float, lambda v: 0 < v <= 1, "above 0, at most 1")
+        _check(self, "patience", int, lambda v: 0 <= v <= 10_000, "0 to 10000")
         _check(self, "weight_decay", float, lambda v: 0 <= v <= 1, "0 to 1")
         _check(self, "amp", bool, lambda v: True, "true or false")
 

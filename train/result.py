@@ -13,6 +13,7 @@ from train.checkpoint import State
 from train.data import DataSet
 from train.group import Group
 from train.predict import predict
+from train.recipe import Recipe
 from train.run_folder import MODEL, REPORT, json_bytes
 from train.tensors import write_tensors
 
@@ -25,6 +26,7 @@ class TrainReport:
     test_accuracy: float
     epochs: int  # whole ones
     planned_epochs: int
+    stalled: bool  # it stopped since the loss on val was no longer lower, if the recipe has `patience`
     steps: int
     rate: float  # times the recipe's learning rate, at the end: halved whenever the training diverged
     pieces: int  # in which a batch went through the network, at the end: doubled whenever GPU memory ran out
@@ -43,7 +45,7 @@ class TrainReport:
 def finish(
     state: State,
     data: DataSet,
-    epochs: int,
+    recipe: Recipe,
     folder: Path,
     device: torch.device,
     error: float | None,
@@ -62,7 +64,8 @@ def finish(
         val_accuracy=answers["val"].accuracy,
         test_accuracy=answers["test"].accuracy,
         epochs=state.epoch,
-        planned_epochs=epochs,
+        planned_epochs=recipe.epochs_for(len(data.train.targets)),
+        stalled=state.stalled(recipe.patience),
         steps=state.steps,
         rate=state.rate,
         pieces=state.pieces,

@@ -101,7 +101,8 @@ def _report_lines(report: TrainReport, out: Path) -> list[str]:
         lines.append(f"{speed}{together}; the first step was done after {report.first_step_seconds:.1f} s")
     if report.epochs < report.planned_epochs:
         whole = f"stopped after {report.epochs} of {report.planned_epochs} epochs, {report.steps} steps"
-        lines.append(f"{whole}: what was learnt can be quantized, and --resume goes on")
+        stalled, told = "the loss on val fell no longer", "what was learnt can be quantized, and --resume goes on"
+        lines.append(f"{whole}: {stalled if report.stalled else told}")
     if report.rate < 1:
         lines.append(f"it diverged, and went on with {report.rate:g} of the recipe's learning rate")
     if report.pieces > 1:

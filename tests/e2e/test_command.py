@@ -30,6 +30,8 @@ RECIPE = [
         "ema_share",
         "seed",
         "amp",
+        "layer_decay",
+        "patience",
     ),
     *("mixup", "cutmix", "degrees", "translate", "scale", "crop", "shear", "brightness", "contrast", "saturation"),
     "flip",

@@ -370,3 +370,47 @@ def test_the_learning_rate_rises_to_its_height_and_ends_near_nothing() -> None:
 def test_the_default_recipe_reads_98_percent_of_the_handwriting_of_others(tmp_path: Path) -> None:
     report = train(load_data("digits", seed=0), load_recipe("small"), tmp_path / "run")
     assert report.test_accuracy > 0.98
+
+
+def test_earlier_layers_learn_less_where_the_recipe_says_so_and_resume_bit_for_bit(
+    tmp_path: Path, digits: DataSet
+) -> None:
+    recipe = replace(RECIPE, optimizer="adamw", learning_rate=0.001, layer_decay=0.5)
+    train(digits, recipe, tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        train(digits, recipe, tmp_path / "resumed", on_epoch=interrupt)
+    train(digits, recipe, tmp_path / "resumed", resume=True)
+    assert weights(tmp_path / "resumed") == weights(tmp_path / "straight")
+
+    before = begin_network(recipe, 1, 10, (32, 32)).state_dict()
+    after = load_run(tmp_path / "straight").network.state_dict()
+    moved = [float((after[name] - tensor).abs().mean()) for name, tensor in before.items() if tensor.ndim > 1]
+    assert 2 * moved[-3] < moved[-1]
+    assert 2 * moved[0] < moved[-3]
+
+
+def test_a_training_that_no_longer_gains_on_val_stops_early_says_so_and_has_nothing_to_resume(
+    tmp_path: Path, digits: DataSet
+) -> None:
+    chance = np.random.default_rng(0).permutation(digits.train.targets)
+    hopeless = replace(digits, train=Pictures(digits.train.pixels, chance))
+    recipe = replace(RECIPE, epochs=40, patience=2)
+    report = train(hopeless, recipe, tmp_path / "run")
+    assert report is not None
+    assert report.stalled
+    assert 3 <= report.epochs < report.planned_epochs == 40
+    assert train(hopeless, recipe, tmp_path / "run", resume=True) == report
+
+
+def test_gradients_in_float16_are_scaled_and_the_network_learns_as_it_does_in_float32(
+    tmp_path: Path, digits: DataSet, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("train.precision", "train.epoch"):
+        monkeypatch.setattr(f"{module}.choose_precision", lambda device, amp: torch.float16)
+    report = train(digits, replace(RECIPE, epochs=3), tmp_path / "half")
+    assert report is not None
+    assert report.rate == 1
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "half" / "metrics.jsonl").read_text().splitlines()]
+    full = [json.loads(line)["loss"] for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert losses[0] == pytest.approx(full[0], rel=0.1)
+    assert losses[-1] < losses[0]
