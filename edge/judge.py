@@ -25,7 +25,7 @@ class Judgement(NamedTuple):
     """For each of O offsets, added to the scores of new classes."""
 
     kept: np.ndarray  # (O,) accuracy of the sample's classes, its rows counted as those between them would be
-    served: np.ndarray  # (O,) harmonic mean of the soft accuracies of the sample's classes and of those taught
+    served: np.ndarray  # (O,) harmonic mean of the soft accuracies of known classes and of new ones, see `_served`
     alone: float  # accuracy of the sample's classes if there were no new ones
 
 
@@ -37,22 +37,34 @@ def judge(scores: np.ndarray, rows: Rows, offsets: np.ndarray) -> Judgement:
     and the offset that just spares it is no choice to trust.
     """
     margins = _margins(scores, rows, offsets)
-    sample, taught = slice(rows.sampled), slice(rows.sampled, None)
+    sample = slice(rows.sampled)
     targets, width = rows.targets[sample], min(_SOFTNESS, _SPACING / rows.sampled)
     alone = _margins(scores[sample, : rows.known], rows, np.zeros(1))
-    kept_soft = mean_of_classes(_soft(margins[sample], _SOFTNESS), targets)
-    taught_soft = mean_of_classes(_soft(margins[taught], _SOFTNESS), rows.targets[taught])
     return Judgement(
         kept=mean_of_classes(_soft(margins[sample], width), targets),
-        served=2 * kept_soft * taught_soft / (kept_soft + taught_soft),
+        served=_served(_soft(margins, _SOFTNESS), rows),
         alone=float(mean_of_classes(_soft(alone, width), targets)[0]),
     )
+
+
+def _served(soft: np.ndarray, rows: Rows) -> np.ndarray:
+    """What serves known and new classes alike, from how much of each row is right: (N, O) -> (O,).
+
+    Corrections count with the known classes, together as much as the sample: counted with the new ones, those of five
+    classes left one new class a sixth of the weight. Without new classes they are what the sample is weighed against.
+    """
+    parts = np.full(len(soft), 1)
+    parts[: rows.sampled] = 0
+    parts[rows.targets >= rows.known] = 2
+    means = [mean_of_classes(soft[parts == part], rows.targets[parts == part]) for part in np.unique(parts)]
+    known, other = sum(means[:-1]) / len(means[:-1]), means[-1]
+    return 2 * known * other / (known + other)
 
 
 def best_offset(judgements: Sequence[Judgement], largest_class: int) -> Tuple[int, int]:
     """Which of the judged scores, and which of their offsets, serves all best within what it may cost known classes.
 
-    largest_class: examples of the class that has most. A label with one example has nothing left when that is left out,
+    largest_class: examples of the new class that has most. A label with one example has nothing left when that is left out,
     so it proves nothing that would be worth more than the free cost.
     """
     most_cost = MOST_COST if largest_class > 1 else _FREE_COST

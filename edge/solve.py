@@ -122,7 +122,7 @@ def _choose(base: Base, lesson: _Lesson, is_retrained: bool) -> Tuple[_Candidate
         candidate for old_weight in old_weights for candidate in _candidates(base, lesson, old_weight, shares)
     ]
     judgements = [judge(candidate.scores, lesson.rows, offsets) for candidate in candidates]
-    best, at = best_offset(judgements, int(np.bincount(lesson.targets).max()))
+    best, at = best_offset(judgements, int(np.bincount(lesson.targets)[lesson.own :].max(initial=0)))
     return candidates[best], float(offsets[at])
 
 

@@ -25,10 +25,9 @@ FOLDS = 5
 RATE = load_recipe("photos-few").learning_rate
 WAYS = {
     "photos-few": {},
-    "layer decay 0.95, rate x 2": {"layer_decay": 0.95, "learning_rate": 2 * RATE},
-    "layer decay 0.9, rate x 2": {"layer_decay": 0.9, "learning_rate": 2 * RATE},
-    "layer decay 0.9, rate x 4": {"layer_decay": 0.9, "learning_rate": 4 * RATE},
-    "layer decay 0.8, rate x 4": {"layer_decay": 0.8, "learning_rate": 4 * RATE},
+    "rate / 3": {"learning_rate": RATE / 3},
+    "rate x 3": {"learning_rate": 3 * RATE},
+    "rate x 3, layer decay 0.9": {"learning_rate": 3 * RATE, "layer_decay": 0.9},
 }
 
 

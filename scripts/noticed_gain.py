@@ -38,16 +38,18 @@ def main() -> None:
     parser.add_argument("board", type=Path)
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--first-draw", type=int, default=0)
     parser.add_argument("--shots", type=int, default=5, help="taught of each new class")
     parser.add_argument("--stream", type=int, default=300, help="pictures that pass by")
     parser.add_argument("--questions", type=int, default=20, help="that the person answers")
     options = parser.parse_args()
     backbone = open_backbone(open_release(str((options.board / "current").resolve())))
     pictures = Pictures(backbone, options.pictures)
+    draws = range(options.first_draw, options.first_draw + options.draws)
     print("| way | new class taught before | old classes | new | harmonic mean | examples added | of them wrong |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for before in (True, False):
-        rows = [pass_by(backbone, pictures, draw, before, options) for draw in range(options.draws)]
+        rows = [pass_by(backbone, pictures, draw, before, options) for draw in draws]
         for way, name in enumerate(WAYS):
             found = np.array([row[way] for row in rows])
             mean, half = found.mean(axis=0), 1.96 * found.std(axis=0, ddof=1) / np.sqrt(len(found))

@@ -140,6 +140,16 @@ def test_an_offset_trades_known_classes_for_new_ones():
     assert judged.served.argmax() == 1
 
 
+def test_corrections_of_known_classes_take_no_room_from_a_new_one():
+    sample = [[0.9, 0.1, 0.5]] * 50 + [[0.1, 0.9, 0.5]] * 50
+    new, offsets = [[0.6, 0.1, 0.3]] * 5, np.linspace(0.0, 0.6, 61)
+    alone = judge(np.array(sample + new), Rows(np.array([0] * 50 + [1] * 50 + [2] * 5), 100, 2), offsets)
+    corrected = [[0.8, 0.1, 0.4]] * 20 + [[0.1, 0.8, 0.4]] * 20
+    targets = np.array([0] * 50 + [1] * 50 + [0] * 20 + [1] * 20 + [2] * 5)
+    beside = judge(np.array(sample + corrected + new), Rows(targets, 100, 2), offsets)
+    assert alone.served.argmax() == beside.served.argmax()
+
+
 @pytest.mark.parametrize("rows", [30, 300, 3000])
 def test_a_row_that_an_offset_only_just_spares_counts_as_half_lost(rows):
     found = np.tile([[0.9, 0.1, 0.0], [0.1, 0.9, 0.0], [0.0, 0.0, 0.9]], (rows, 1))
