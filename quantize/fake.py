@@ -111,15 +111,20 @@ class FakeQuant(nn.Module):
         self.bound_scales()
 
     def _sampled(self, pixels: Tensor) -> list[tuple[Layer, Tensor]]:
-        """Every layer with an even sample of its float outputs, (n,)."""
+        """Every layer with a random sample of its float outputs, (n,).
+
+        Not an even one: where its step is a multiple of the maps' width, it is of a few columns, such as the left border.
+        """
         batches = torch.split(pixels, _CALIBRATION_BATCH)
+        generator = torch.Generator().manual_seed(0)
         samples: dict[str, list[Tensor]] = {layer.name: [] for layer in self.plan.layers}
         for batch in batches:
             values = {INPUT: batch}
             for layer in self.plan.layers:
                 value = float_layer(layer, tuple(values[name] for name in layer.sources))
                 flat = value.flatten()
-                samples[layer.name].append(flat[:: max(1, flat.numel() * len(batches) // _CALIBRATION_VALUES)].clone())
+                chosen = torch.randint(flat.numel(), (_CALIBRATION_VALUES // len(batches) + 1,), generator=generator)
+                samples[layer.name].append(flat[chosen])
                 values[layer.name] = value
                 for name in self.last_uses.get(layer.name, ()):
                     del values[name]

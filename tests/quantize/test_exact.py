@@ -22,11 +22,13 @@ from edge.contract.spec import FORMS, ModelSpec
 from edge.engine import Engine, run_in_batches
 from quantize.certificate import layer_errors
 from quantize.emit import IR_VERSION, OPSET, PLAIN, emit
+from quantize.fake import FakeQuant
 from quantize.gates import find_fused, require_accuracy, require_exact, require_fused
-from quantize.integers import IntegerConv, Integers
+from quantize.integers import IntegerConv, Integers, extract
 from quantize.plan import INPUT, Add
 from quantize.reference import float_features, layer_codes, output_codes, reference_features
 from quantize.simulate import simulate
+from quantize.trace import make_plan
 from train.network import to_input
 from train.predict import predict
 
@@ -230,6 +232,15 @@ def test_every_layer_of_a_calibrated_network_keeps_its_signal() -> None:
     model, integers, _ = quantized(random_net(2, kinds=("residual",)), 1, 2)
     for row in layer_errors(model.plan, integers, smooth_pixels(16, 16, 1, 3)):
         assert row["sqnr_db"] > 10, row
+
+
+def test_scales_are_fitted_to_the_middle_of_pictures_too_whose_borders_are_empty() -> None:
+    pixels = np.zeros((512, 32, 32, 1), np.uint8)
+    pixels[:, 8:24, 8:24] = smooth_pixels(512, 16, 1, 0)
+    model = FakeQuant(make_plan(random_net(2, kinds=("residual",))))
+    model.calibrate(to_input(torch.from_numpy(pixels)))
+    for row in layer_errors(model.plan, extract(model.eval()), pixels[:16]):
+        assert row["sqnr_db"] > 25, row
 
 
 @pytest.mark.skipif(not PYTHON36.exists(), reason="no Python 3.6 with onnxruntime 1.10 (scripts/test makes .venv36)")
