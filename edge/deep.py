@@ -61,11 +61,13 @@ class Deep:
         """weights: (P,) float32; latents: (N, C, H, W) uint8, N above 0. Returns features (N, D), logits (N, slots)."""
         tail = self._opened_tail()
         batch = max(1, _BATCH_BYTES // latents[0].nbytes)
-        parts = [
-            tail.run(["features", "logits"], {"weights": weights, "latents": latents[i : i + batch]})
-            for i in range(0, len(latents), batch)
-        ]
-        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        sizes = {each.name: each.shape[1] for each in tail.get_outputs()}
+        features, logits = (np.empty((len(latents), sizes[name]), np.float32) for name in ("features", "logits"))
+        for i in range(0, len(latents), batch):  # what a run gives is copied: kept, it pins the run's freed memory
+            part = slice(i, i + batch)
+            given = {"weights": weights, "latents": latents[part]}
+            features[part], logits[part] = tail.run(["features", "logits"], given)
+        return features, logits
 
     @property
     def weight_count(self) -> int:

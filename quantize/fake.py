@@ -113,7 +113,7 @@ class FakeQuant(nn.Module):
     def _sampled(self, pixels: Tensor) -> list[tuple[Layer, Tensor]]:
         """Every layer with a random sample of its float outputs, (n,).
 
-        Not an even one: where its step is a multiple of the maps' width, it is of a few columns, such as the left border.
+        Not an even one: where its step is a multiple of the maps' width, it is of a few columns, as the left border.
         """
         batches = torch.split(pixels, _CALIBRATION_BATCH)
         generator = torch.Generator().manual_seed(0)

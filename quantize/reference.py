@@ -2,9 +2,9 @@
 
 QLinearConv requantizes `round(float32(acc) * float32(sx * sw / sy))`, half to even. QLinearAdd computes, on the uint8
 codes a and b, `fma(a, ra, fma(b, rb, c))` in float32 with `r = s_in / s_out` and `c = 128 - (128 * ra + 128 * rb)`.
-QLinearMul rounds `float32(a * b) * float32(sa * sb / sy)`, QLinearGlobalAveragePool `float32(sum) * float32(sx / (sy *
-count))`. A curve is float32 arithmetic, an operation at a time, between DequantizeLinear and QuantizeLinear. All were
-found by comparison with onnxruntime 1.10 and 1.31 on x86-64; the exactness gate holds them on every run.
+QLinearMul rounds `float32(a * b) * float32(sa * sb / sy) + 128`, QLinearGlobalAveragePool `float32(sum) * float32(sx /
+(sy * count))`. A curve is float32 arithmetic, an operation at a time, between DequantizeLinear and QuantizeLinear. All
+were found by comparison with onnxruntime 1.10 and 1.31 on x86-64; the exactness gate holds them on every run.
 """
 
 from collections.abc import Iterator
@@ -108,7 +108,8 @@ def _before_rounding(integers: Integers, layer: IntegerLayer, inputs: tuple[Tens
     if isinstance(layer, Add):
         return _add(inputs, scales, scale)
     if isinstance(layer, Mul):
-        return inputs[0] * inputs[1] * float(scales[0] * scales[1] / scale)
+        # onnxruntime adds the zero point before it rounds, and a sum has fewer bits behind the point
+        return (inputs[0] * inputs[1] * float(scales[0] * scales[1] / scale) + _ZERO_POINT) - _ZERO_POINT
     if isinstance(layer, AveragePool):
         pixels = np.float32(inputs[0].shape[2] * inputs[0].shape[3])
         return inputs[0].sum((2, 3), keepdim=True) * float(scales[0] / (scale * pixels))

@@ -16,8 +16,10 @@ from int8_runs import unpack
 
 from bench.planted import faults_row
 from quantize.verify import open_subject
+from train.pretrained import SOURCES
 
-SIZE, EPOCHS = 64, 4
+SIZE = 64
+PRETRAINED, FRESH = ("photos", 4), ("small", 16)  # recipe and epochs: with ImageNet's weights, and from scratch
 NETWORKS = (
     "mobilenet-v2",
     "mobilenet-v3-small",
@@ -43,7 +45,8 @@ def main() -> None:
     for name in NETWORKS:
         run = out / name
         if not (run / "model.safetensors").exists():
-            options = ["--recipe", "photos", "--network", name, "--size", str(SIZE), "--epochs", str(EPOCHS)]
+            recipe, epochs = PRETRAINED if name in SOURCES else FRESH
+            options = ["--recipe", recipe, "--network", name, "--size", str(SIZE), "--epochs", str(epochs)]
             edgewise("train", str(pictures), "--out", str(run), *options)
         if not (run / "int8" / "report.json").exists():
             edgewise("quantize", str(run), "--ptq", check=False)
