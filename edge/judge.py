@@ -64,7 +64,7 @@ def _served(soft: np.ndarray, rows: Rows) -> np.ndarray:
 def best_offset(judgements: Sequence[Judgement], largest_class: int) -> Tuple[int, int]:
     """Which of the judged scores, and which of their offsets, serves all best within what it may cost known classes.
 
-    largest_class: examples of the new class that has most. A label with one example has nothing left when it is left out,
+    largest_class: examples of the new class that has most. A label with one example has nothing when it is left out,
     so it proves nothing that would be worth more than the free cost.
     """
     most_cost = MOST_COST if largest_class > 1 else _FREE_COST
