@@ -78,7 +78,7 @@ def mnist_rows(data: Path, out: Path, keep: bool) -> list[Row]:
         Row("MNIST, FP32, 10,000 test digits", accuracy["fp32"], "%", ">= 99.4", accuracy["fp32"] >= 99.4, train),
         Row("time to train it on this CPU", minutes, "min", "<= 6", minutes <= 6, train),
         Row("MNIST, INT8 (u8 file)", accuracy["u8"], "%", ">= FP32 - 0.05", drop <= 0.05, quantize),
-        Row("time for QAT and proof", report["seconds"] / 60, "min", "", None, quantize),
+        Row("time to quantize and prove it", report["seconds"] / 60, "min", "", None, quantize),
         Row(
             "features bit-identical to the integer reference",
             report["exact"]["u8_pictures"],
