@@ -23,7 +23,7 @@ from bench.rows import Row, at_most
 from edge.contract.errors import BoardError
 
 VIEWERS = 50
-_CAMERA = "test:640x480@200"  # faster than the network, so that the loop is as fast as it can be
+_CAMERA = "test:640x480@1000"  # faster than the network, so that the loop is as fast as it can be
 _SETTLE_S = 4.0
 _MOST_MB = 160.0
 _MOST_SLOWER_PERCENT = 5.0
