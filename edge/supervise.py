@@ -4,7 +4,6 @@ The same contract: the process is told $NOTIFY_SOCKET and $WATCHDOG_USEC and ans
 sign of life is killed and started anew. Without limits on memory and files, though, and as the user who starts this.
 """
 
-import ctypes
 import os
 import signal
 import socket
@@ -15,13 +14,13 @@ from contextlib import contextmanager
 from typing import IO, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence
 
 from edge.notify import ALIVE, READY
+from edge.with_parent import signalled_with_parent
 
 LOG = os.path.join("log", "service.log")
 MAX_LOG_BYTES = 1 << 20
 _TICK_S = 0.25
 _LONGEST_ADDRESS = 107  # bytes of a socket's path: unix(7)
 _PREFIX, _SOCKET = "edgewise-", "notify"
-_PR_SET_PDEATHSIG = 1  # prctl(2): the signal that comes when the parent has ended, however it did
 
 
 class Limits(NamedTuple):
@@ -67,14 +66,13 @@ def _place() -> str:
 @contextmanager
 def _process(command: Sequence[str], environment: Dict[str, str], log: IO[bytes], limits: Limits) -> Iterator:
     """The running process, ended with the `with` block however that ends."""
-    libc = ctypes.CDLL(None)  # loaded before the fork
     process = subprocess.Popen(
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),  # it must not go on unwatched
+        preexec_fn=signalled_with_parent(signal.SIGTERM),  # it must not go on unwatched
     )
     try:
         yield process

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
@@ -10,6 +11,7 @@ from edge.address import hidden
 from edge.board import Board
 from edge.camera import lending
 from edge.contract.errors import GateError
+from edge.with_parent import signalled_with_parent
 
 TIMEOUT_S = 600  # a Nano's first load of a model takes tens of seconds; this is for one that never ends
 
@@ -68,6 +70,7 @@ def ask_release(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             timeout=timeout_s,
+            preexec_fn=signalled_with_parent(signal.SIGKILL),  # it writes into the release, which `recover` may remove
         )
     except subprocess.TimeoutExpired:
         raise _failed("did not end within {} s".format(timeout_s)) from None

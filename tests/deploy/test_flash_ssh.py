@@ -135,14 +135,15 @@ def test_the_boards_process_killed_at_any_moment_leaves_the_old_release_running(
     first = status(flashed.board.target).current
     moments = random.Random(3)
     killed = 0
-    for _ in range(6):
+    for turn in range(6):
+        latest = 0.1 * 2**turn  # seconds: a fast machine is done in less than one
         old = flashed.board.courier_pid()
         done = threading.Event()
 
-        def kill(old: int = old, done: threading.Event = done) -> None:
+        def kill(old: int = old, done: threading.Event = done, latest: float = latest) -> None:
             while flashed.board.courier_pid() in (old, 0) and not done.wait(0.01):
                 pass
-            if not done.wait(moments.uniform(0.0, 2.5)):
+            if not done.wait(moments.uniform(0.0, latest)):
                 with suppress(ProcessLookupError):
                     os.kill(flashed.board.courier_pid(), signal.SIGKILL)
 

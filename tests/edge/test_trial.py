@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 
 import cv2
 import numpy as np
 import pytest
 from release_maker import check_whole, new_board
+from service_board import wait_for
 from tiny_board import FILES, on_board, tiny_board, tiny_release
 
 from edge.board import Board
@@ -16,6 +19,8 @@ from edge.contract.errors import FormatError, GateError, SourceError
 from edge.contract.results import Prediction
 from edge.fresh_frames import check_frames
 from edge.sources import Feed, Frame, Source
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def noise(seed):
@@ -128,3 +133,20 @@ def test_with_fresh_frames_it_is_good_and_rollback_asks_for_none(world, tmp_path
     assert not os.path.exists(os.path.join(root, "personal"))  # a trial touches nothing that was learnt
     (tmp_path / "board" / "camera").write_text(str(world / "frozen") + "\n")
     assert "fresh frames" not in str(on_board(root, "rollback"))
+
+
+def test_a_trial_ends_with_the_install_that_is_killed(tmp_path):
+    runtime = tmp_path / "release" / "runtime"
+    (runtime / "edge").mkdir(parents=True)
+    (runtime / "edge" / "__init__.py").write_text("")
+    told = "import os, time; open('pid', 'w').write(str(os.getpid())); os.rename('pid', 'known'); time.sleep(60)"
+    (runtime / "edge" / "__main__.py").write_text(told)
+    asks = "import os, sys; from edge.trial import ask_release; ask_release(sys.argv[1], sys.argv[2], os.environ, [])"
+    install = subprocess.Popen([sys.executable, "-B", "-c", asks, str(tmp_path), str(tmp_path / "release")], cwd=ROOT)
+    try:
+        wait_for((runtime / "known").exists)
+    finally:
+        install.kill()
+        install.wait()
+    process = "/proc/" + (runtime / "known").read_text()
+    wait_for(lambda: not os.path.exists(process))
