@@ -27,17 +27,19 @@ def make_room(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     size = math.prod(shape)
     if size <= _SHARE * _available():
         return np.empty(shape, np.uint8)
-    with tempfile.TemporaryFile(dir=_FOLDER if _FOLDER.is_dir() else None) as file:
-        try:
+    folder = _FOLDER if _FOLDER.is_dir() else Path(tempfile.gettempdir())
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, size)  # a hole that cannot be filled later would be a SIGBUS
-        except OSError as error:
-            raise UsageError(
-                f"the pictures take {size / 1e9:.1f} GB, too much for memory and for {_FOLDER} ({error.strerror})",
-                "room in one of the two",
-                "make room, or train on smaller pictures (--size)",
-            ) from None
-        _log.info("the pictures take %.1f GB: they lie in a file in %s until this ends", size / 1e9, _FOLDER)
-        return np.frombuffer(mmap.mmap(file.fileno(), size), np.uint8).reshape(shape)
+            room = mmap.mmap(file.fileno(), size)
+    except OSError as error:
+        raise UsageError(
+            f"the pictures take {size / 1e9:.1f} GB, too much for memory and for {folder} ({error.strerror})",
+            "room in one of the two",
+            "make room, or train on smaller pictures (--size)",
+        ) from None
+    _log.info("the pictures take %.1f GB: they lie in a file in %s until this ends", size / 1e9, folder)
+    return np.frombuffer(room, np.uint8).reshape(shape)
 
 
 def _available() -> float:
