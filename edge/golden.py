@@ -44,7 +44,8 @@ def check_golden(release: Release, engine: Engine, form: str = "u8") -> GoldenRe
     if not held.all():
         row = int(np.argmin(held))
         worst = float(np.abs(features[row] - expected[row]).max())
-        raise _differs("features of picture {} with {} are off by up to {:.3g}".format(row, form, worst))
+        found = "features of picture {} with {} are off by up to {:.3g}, cosine {:.5f}"
+        raise _differs(found.format(row, form, worst, cosine[row]))
     return GoldenReport(release.path, form, len(pixels), int(same.sum()), float(cosine.min()))
 
 

@@ -144,7 +144,8 @@ def golden_claims(certified: Certified, integers: Integers) -> list[Claim]:
 def require_golden(certified: Certified) -> None:
     """Raises GateError with the first form whose golden vectors a board would refuse.
 
-    TensorRT's forms round elsewhere than the reference. A network that magnifies so little is not safe to run anywhere.
+    TensorRT's forms round elsewhere than the reference. A network that magnifies that on the steadiest pictures of many
+    is not safe to run anywhere.
     """
     for claim in _engine_claims(certified):
         if not claim.holds:

@@ -35,7 +35,7 @@ class Conv:
     bias: Tensor  # (out,) float32
     geometry: Geometry
     activation: Activation = "none"
-    dither: Tensor | None = None  # (out,), in steps of the output: how far off each channel is rounded, if it is split
+    copy: Tensor | None = None  # (out,) int64, if channels are split: 0, and 1, 2, ... for the copies behind it
 
 
 @dataclass(frozen=True)
@@ -175,9 +175,13 @@ def float_logits(plan: Plan, pixels: Tensor) -> Tensor:
 
 def float_layer(layer: Layer, inputs: tuple[Tensor, ...]) -> Tensor:
     """The layer in float32, activation included."""
+    return activate(before_activation(layer, inputs), layer.activation)
+
+
+def before_activation(layer: Layer, inputs: tuple[Tensor, ...]) -> Tensor:
     if isinstance(layer, Conv):
-        return activate(convolve(layer.geometry, inputs[0], layer.weight, layer.bias), layer.activation)
-    return activate(combine(layer, inputs), layer.activation)
+        return convolve(layer.geometry, inputs[0], layer.weight, layer.bias)
+    return combine(layer, inputs)
 
 
 def convolve(geometry: Geometry, value: Tensor, weight: Tensor, bias: Tensor | None, border: float = 0) -> Tensor:

@@ -9,6 +9,7 @@ the rounded weights takes off the mean error: bias correction (arXiv 1906.04721)
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -16,14 +17,17 @@ from torch.nn import functional as F
 
 from quantize.fake import FakeQuant
 from quantize.grid import CODE_MAX
-from quantize.plan import INPUT, Conv, Layer, activate, combine, convolve
+from quantize.plan import INPUT, Conv, Layer, activate, before_activation
 
 _COLUMNS = 128  # whose changes reach the other columns' slopes together, as one product
 _SWEEPS = 3  # over the weights of a layer; more change nothing that can be measured
-_ROWS = 8192  # output pixels of a layer that its sums are taken over
-_PIXELS = 1 << 22  # of pictures at most, all in memory with a network's widest tensors: 83 of 224 x 224
+_ROWS = 32768  # output pixels of a layer that its sums are taken over
+_VALUES = 1 << 28  # of tensors in memory at once: those of 64 pictures in EfficientNet-Lite0's first block
 _BATCH = 16  # pictures at once through a layer
 _DAMPING = 0.1  # of the mean square of an input: holds weights whose inputs hardly move
+
+
+_Values = dict[str, tuple[Tensor, Tensor]]  # by tensor, of a batch: in the float network, in the quantized one
 
 
 @dataclass(frozen=True)
@@ -40,29 +44,52 @@ def round_weights(
 ) -> None:
     """Puts the weights of every convolution of a calibrated model on their grids and fits its biases to them.
 
-    pixels: (N, C, H, W) float, (byte - 128) / 128; if they are many, some of them. The scales stay.
+    pixels: (N, C, H, W) float, (byte - 128) / 128. The scales stay. All tensors that a later layer reads are in memory,
+    so where they are wide only some pictures are used; the others join where they are narrow, once they went through
+    the layers done by then. There a picture has few pixels and a layer many weights: more pictures are needed.
     """
-    most = max(1, _PIXELS // (pixels.shape[2] * pixels.shape[3]))
-    chosen = torch.randperm(len(pixels), generator=generator)[:most]
-    values = [{INPUT: (pixels[part],) * 2} for part in torch.split(chosen, _BATCH)]  # of a tensor: float, quantized
-    for done, layer in enumerate(model.plan.layers, 1):
-        outputs = [_before_activation(layer, tuple(value[name][0] for name in layer.sources)) for value in values]
+    layers = model.plan.layers
+    waiting = list(torch.split(torch.randperm(len(pixels), generator=generator), _BATCH))
+    values: list[_Values] = []
+    for done, (layer, held) in enumerate(zip(layers, _values_held(model, pixels[:1]), strict=True)):
+        while waiting and (not values or (len(values) + 1) * _BATCH * held <= _VALUES):
+            values.append({INPUT: (pixels[waiting.pop()],) * 2})
+            for before in layers[:done]:
+                _walk(model, before, values[-1], _exact(before, values[-1]))
+        outputs = [_exact(layer, value) for value in values]
         if isinstance(layer, Conv):
             seen = [value[layer.sources[0]][1] for value in values]
             _round_layer(model, layer, _sum_up(layer, seen, outputs, generator))
         for value, output in zip(values, outputs, strict=True):
-            inputs = tuple(value[name][1] for name in layer.sources)
-            value[layer.name] = activate(output, layer.activation), model.layer(layer, inputs)
-            for name in model.last_uses.get(layer.name, ()):
-                del value[name]
+            _walk(model, layer, value, output)
         if progress:
-            progress(done, len(model.plan.layers))
+            progress(done + 1, len(layers))
 
 
-def _before_activation(layer: Layer, inputs: tuple[Tensor, ...]) -> Tensor:
-    if isinstance(layer, Conv):
-        return convolve(layer.geometry, inputs[0], layer.weight, layer.bias)
-    return combine(layer, inputs)
+def _values_held(model: FakeQuant, picture: Tensor) -> list[int]:
+    """By layer, of one picture: the most values that are held at once from there to the end."""
+    value: _Values = {INPUT: (picture, picture)}
+    held = []
+    for layer in model.plan.layers:
+        output = _exact(layer, value)
+        held.append(2 * (output.numel() + sum(x.numel() for x, _ in value.values())))
+        value[layer.name] = output, output
+        for name in model.last_uses.get(layer.name, ()):
+            del value[name]
+    return list(accumulate(reversed(held), max))[::-1]
+
+
+def _walk(model: FakeQuant, layer: Layer, value: _Values, output: Tensor) -> None:
+    """One layer further. output: the float network's, before the activation."""
+    inputs = tuple(value[name][1] for name in layer.sources)
+    value[layer.name] = activate(output, layer.activation), model.layer(layer, inputs)
+    for name in model.last_uses.get(layer.name, ()):
+        del value[name]
+
+
+def _exact(layer: Layer, value: _Values) -> Tensor:
+    """The float network's output, before the activation."""
+    return before_activation(layer, tuple(value[name][0] for name in layer.sources))
 
 
 def _sum_up(layer: Conv, inputs: list[Tensor], outputs: list[Tensor], generator: torch.Generator) -> _Sums:
@@ -104,12 +131,38 @@ def _round_layer(model: FakeQuant, layer: Conv, sums: _Sums) -> None:
     yx = sums.yx[:, :, :-1] / rows - mean_y * mean_x
     damping = _DAMPING * xx.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-12).view(-1, 1, 1)
     xx, yx = xx + damping * torch.eye(xx.shape[1], dtype=xx.dtype), yx + damping * weight
-    rounded = descend(xx, yx / scale, weight / scale, _SWEEPS) * scale
+    copy = torch.zeros(len(layer.weight), dtype=torch.int64) if layer.copy is None else layer.copy
+    rounded = _descend_copies(xx, yx / scale, weight / scale, copy) * scale
     bias = mean_y - (rounded * mean_x).sum(2, keepdim=True)
     model.weights[layer.name].copy_(rounded.view(layer.weight.shape))
     model.biases[layer.name].copy_(bias.flatten())
-    if layer.dither is not None:
-        model.biases[layer.name].add_(layer.dither * model.scale_of(layer.name))
+    model.biases[layer.name].add_(dither(copy) * model.scale_of(layer.name))
+
+
+def dither(copy: Tensor) -> Tensor:
+    """(out,): how far off each copy of a channel is rounded, in steps, so that they are spread over one step."""
+    counts = torch.diff(torch.nonzero(copy == 0).flatten(), append=torch.tensor([len(copy)]))
+    among = counts.repeat_interleave(counts)
+    return (copy - (among - 1) / 2) / among
+
+
+def _descend_copies(xx: Tensor, yx: Tensor, exact: Tensor, copy: Tensor) -> Tensor:
+    """As `descend`, but a channel's copies one after the other: each makes up for what rounding did to those before it.
+
+    xx: (groups, K, K), positive definite; yx, exact: (groups, out, K); copy: (groups * out,).
+    """
+    groups, outs, size = exact.shape
+    shape = (1, -1, size) if groups == 1 else (-1, 1, size)
+    codes, sums, exact, yx = (
+        x.reshape(-1, size) for x in (torch.zeros_like(exact), torch.zeros_like(exact), exact, yx)
+    )
+    for place in range(int(copy.max()) + 1):
+        at = torch.nonzero(copy == place).flatten()
+        first, seen = at - place, xx if groups == 1 else xx[at // outs]
+        wanted = (place + 1) * yx[at].view(shape) - sums[first].view(shape) @ seen
+        codes[at] = descend(seen, wanted, exact[at].view(shape), _SWEEPS).view(-1, size)
+        sums[first] += codes[at]
+    return codes.view(groups, outs, size)
 
 
 def descend(xx: Tensor, yx: Tensor, exact: Tensor, sweeps: int) -> Tensor:

@@ -25,7 +25,7 @@ from quantize.claims import Certified, require_golden
 from quantize.deep import write_deep
 from quantize.emit import emit
 from quantize.fake import FakeQuant
-from quantize.folder import completed, write_golden, write_report, writing
+from quantize.folder import completed, write_report, writing
 from quantize.gates import (
     require_accuracy,
     require_agreement,
@@ -34,16 +34,18 @@ from quantize.gates import (
     require_same_forms,
     require_trained,
 )
+from quantize.golden import write_golden
 from quantize.html import PAGE, render_report
 from quantize.integers import Integers, extract
 from quantize.material import Material, load_material
+from quantize.outliers import find_outliers
 from quantize.plan import Plan
 from quantize.ptq import ptq
 from quantize.qat import fine_tune
 from quantize.recipe import Recipe
 from quantize.sensitivity import sensitivity
 from quantize.simulate import simulate
-from quantize.split import Split, find_outliers, split_channels
+from quantize.split import Split, split_channels
 from quantize.split_record import split_record
 from quantize.trace import make_plan
 from train.augment import make_augment
@@ -53,7 +55,7 @@ from train.predict import predict
 from train.run_folder import Run, load_run
 
 _LAYER_PICTURES = 16  # that each layer is compared with the trained one on
-_SPLIT_PICTURES = 32  # that channels with large values are looked for on
+_SPLIT_PICTURES = 128  # that the channels to split are chosen by
 
 Progress = Callable[[str, int, int], None]
 Method = Literal["auto", "ptq", "qat"]
@@ -143,9 +145,11 @@ def _quantized(
     val = np.concatenate([material.val[:most], material.tune[np.sort(rest[:most])]])[:most]
     wanted = predict(run.network, val)[1]
     calibration = material.tune[sample]
-    some = to_input(torch.from_numpy(calibration[:: math.ceil(len(calibration) / _SPLIT_PICTURES)]))
-    splits = find_outliers(plan, some, recipe.ptq.split_outliers, recipe.ptq.split_only)
-    model = ptq(split_channels(plan, splits), calibration, recipe.ptq, progress)
+    model, splits = ptq(plan, calibration, recipe.ptq, progress), tuple[Split, ...]()
+    if recipe.ptq.split_outliers:
+        some = to_input(torch.from_numpy(calibration[:: math.ceil(len(calibration) / _SPLIT_PICTURES)]))
+        splits = find_outliers(model, some, recipe.ptq.split_outliers, recipe.ptq.split_only)
+        model = ptq(split_channels(plan, splits), calibration, recipe.ptq, progress)
     given = simulate(extract(model), val)
     found = agreement(given.argmax(1), wanted.argmax(1))
     history: dict[str, Any] = {"name": "ptq", "val_agreement": {"ptq": found}, "steps": 0}

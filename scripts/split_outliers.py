@@ -22,7 +22,8 @@ from quantize.fake import FakeQuant
 from quantize.integers import extract
 from quantize.plan import Plan
 from quantize.rounding import round_weights
-from quantize.split import Split, find_outliers, split_channels
+from quantize.outliers import find_outliers
+from quantize.split import Split, split_channels
 from quantize.trace import make_plan
 from train.memory import keep_freed_memory
 from train.network import build_network, to_input

@@ -15,7 +15,8 @@ from edge.contract.spec import FORMS, spec_text
 from edge.engine import Engine, run_in_batches
 from quantize.certificate import certificate, file_hash, measure
 from quantize.emit import emit
-from quantize.folder import completed, write_golden, write_report
+from quantize.folder import completed, write_report
+from quantize.golden import write_golden
 from quantize.html import render_report
 from quantize.trace import make_plan
 from train.data import load_data
