@@ -1,7 +1,8 @@
 """A torch module -> its plan: torch.fx traces it, and every node finds its place or is named.
 
 Batch norms are folded into the convolutions before them, zero padding into those after it, ReLU and ReLU6 into the
-layer that they follow. What cannot be planned is never silently left in float.
+layer that they follow, and linear bottlenecks are turned (quantize/rotate.py). What cannot be planned is never silently
+left in float.
 """
 
 import operator
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from edge.contract.errors import GateError
 from quantize.plan import INPUT, Add, AveragePool, Concat, Conv, Curve, Geometry, Layer, MaxPool, Mul, Plan
+from quantize.rotate import rotate_bottlenecks
 
 _NO_PADS = (0, 0, 0, 0)
 
@@ -34,7 +36,7 @@ def make_plan(network: nn.Module) -> Plan:
         raise GateError(
             f"torch.fx cannot trace the network: {error}", "a forward without control flow on values", "rewrite it"
         ) from None
-    return _Planner(graph).plan()
+    return rotate_bottlenecks(_Planner(graph).plan())
 
 
 class _Planner:

@@ -47,6 +47,7 @@ def main() -> None:
         if not (run / "model.safetensors").exists():
             recipe, epochs = PRETRAINED if name in SOURCES else FRESH
             options = ["--recipe", recipe, "--network", name, "--size", str(SIZE), "--epochs", str(epochs)]
+            options += ["--resume"] if (run / "checkpoint.safetensors").exists() else []
             edgewise("train", str(pictures), "--out", str(run), *options)
         if not (run / "int8" / "report.json").exists():
             edgewise("quantize", str(run), "--ptq", check=False)

@@ -46,7 +46,7 @@ def label_free(data: Path, out: Path) -> None:
     if not (run / "model.safetensors").exists():
         edgewise("import", "efficientnet-lite0", "--out", str(run))
     if not (run / "int8" / "report.json").exists():
-        edgewise("quantize", str(run), "--pictures", str(out / "tuning"))
+        edgewise("quantize", str(run), "--pictures", str(out / "tuning"), "--split-outliers", "0.05")
 
 
 def split_pictures(data: Path, out: Path) -> None:

@@ -65,6 +65,23 @@ class Branches(nn.Module):
         return self.join(torch.cat((self.pool(x), self.dilated(x), self.padded(x)), 1))
 
 
+class Bottleneck(nn.Module):
+    """MobileNetV2's: two linear bottlenecks, the second added to the first, and what reads them."""
+
+    def __init__(self, inputs: int, outputs: int, six: bool) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(inputs, 6, 1, bias=False), nn.BatchNorm2d(6))
+        relu = nn.ReLU6 if six else nn.ReLU
+        self.second = nn.Sequential(
+            nn.Conv2d(6, 16, 1), relu(), nn.Conv2d(16, 16, 3, 1, 1, groups=16), relu(), nn.Conv2d(16, 6, 1)
+        )
+        self.last = nn.Sequential(nn.Conv2d(6, outputs, 3, 2, 1), nn.BatchNorm2d(outputs), relu())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x)
+        return self.last(y + self.second(y))
+
+
 class Net(nn.Module):
     def __init__(self, stem: list[nn.Module], blocks: list[nn.Module], first: int, features: int, classes: int) -> None:
         super().__init__()
@@ -86,7 +103,7 @@ def smooth_pixels(count: int, size: int, channels: int, seed: int) -> np.ndarray
     return np.clip(coarse[:, :size, :size] + noise, 0, 255).astype(np.uint8)
 
 
-KINDS = ("residual", "plain", "depthwise", "squeeze", "branches")
+KINDS = ("residual", "plain", "depthwise", "squeeze", "branches", "bottleneck")
 
 
 def random_net(seed: int, channels: int = 1, blocks: int = 2, six: bool = False, kinds: tuple[str, ...] = KINDS) -> Net:
@@ -116,6 +133,8 @@ def _block(kind: str, inputs: int, outputs: int, six: bool, random: np.random.Ra
         return SqueezeExcite(inputs, outputs)
     if kind == "branches":
         return Branches(inputs, outputs)
+    if kind == "bottleneck":
+        return Bottleneck(inputs, outputs, six)
     residual = kind == "residual" or (kind == "depthwise" and bool(random.randint(2)))
     return Block(inputs, outputs, int(random.choice([1, 2])), residual, six, kind == "depthwise")
 
