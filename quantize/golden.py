@@ -17,7 +17,7 @@ from quantize.reference import float_features, reference_features
 
 Float64 = NDArray[np.float64]
 _PICTURES = 8
-_CANDIDATES = 64
+_CANDIDATES, _FRAMED = 64, 16  # pictures that they are chosen from, and of these as a larger frame
 
 
 def write_golden(path: Path, integers: Integers, spec: ModelSpec, pictures: NDArray[np.uint8]) -> None:
@@ -28,7 +28,7 @@ def write_golden(path: Path, integers: Integers, spec: ModelSpec, pictures: NDAr
     `path`: of the first pictures those are taken that hang least on where an engine rounds (ADR 38).
     """
     pictures = pictures[:_CANDIDATES]
-    framed = max(1, len(pictures) // _PICTURES)
+    framed = max(1, len(pictures) - _CANDIDATES + _FRAMED)
     frames = [_larger(picture, spec) for picture in pictures[:framed]]
     pixels = np.concatenate([np.stack([prepare(frame, spec) for frame in frames]), pictures[framed:]])
     expected = {
