@@ -20,8 +20,8 @@ from train.network import to_input
 class PtqRecipe:
     calibration: Calibration  # how activation scales are fitted
     pictures: int  # calibration pictures
-    split_outliers: float  # share of channels that a tensor gets more: quantize/split.py; 0 for none
-    split_only: list[str]  # the tensors that get them; empty for all
+    split_outliers: float  # share of multiply-adds more that splitting channels may cost: quantize/outliers.py
+    split_only: list[str]  # the tensors that are split; empty for all
     seed: int
 
     def __post_init__(self) -> None:
