@@ -30,7 +30,9 @@ def quantize(
     ] = False,
     split_outliers: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Split the channels whose rounding costs most, for this share of multiply-adds more."),
+        typer.Option(
+            min=0, max=1, help="Split the channels whose rounding costs most, for this share of multiply-adds more."
+        ),
     ] = None,
     split_only: Annotated[
         list[str] | None, typer.Option(help="Split channels of this layer's output alone; may be given several times.")
