@@ -13,6 +13,7 @@ from torch import Tensor
 from edge.contract.errors import GateError, UsageError
 from edge.contract.spec import ModelSpec
 from edge.engine import Engine
+from quantize import rounding
 from quantize.emit import emit
 from quantize.fake import FakeQuant
 from quantize.grid import CODE_MAX
@@ -89,6 +90,26 @@ def test_the_u8_file_stays_bit_identical_to_the_reference(
     classes, features = model.plan.weight.shape
     emit(integers, ModelSpec("random", 16, 16, 3, features, classes), "u8", path)
     assert np.array_equal(Engine(str(path)).run(pixels)[0], reference_features(integers, pixels))
+
+
+def test_pictures_for_which_wide_tensors_leave_no_room_join_where_tensors_are_narrow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan, pixels = make_plan(random_net(3, 3, 3, False, ("plain",))), smooth_pixels(64, 16, 3, 3)
+    seen = []
+
+    def spy(layer: Conv, inputs: list[Tensor], outputs: list[Tensor], generator: torch.Generator) -> object:
+        seen.append(sum(map(len, inputs)))
+        return sum_up(layer, inputs, outputs, generator)
+
+    sum_up = rounding._sum_up
+    monkeypatch.setattr(rounding, "_sum_up", spy)
+    monkeypatch.setattr(rounding, "_VALUES", 100_000)
+    model = ptq(plan, pixels, RECIPE, lambda stage, step, steps: None)
+    assert seen == sorted(seen) and seen[0] < seen[-1] == 64
+    inputs = to_input(torch.from_numpy(smooth_pixels(64, 16, 3, 6)))
+    late, nearest = (_errors(x, inputs)[-1].std() for x in (model, _to_nearest(model)))
+    assert late < nearest
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
