@@ -96,6 +96,12 @@ def test_the_names_of_the_weights_do_not_depend_on_the_size() -> None:
     assert names[0] == names[1] == names[2]
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_after_two_hundred_steps_batch_norms_know_the_pictures_whatever_they_began_with(name: str) -> None:
+    norms = [m for m in build_network(name, 3, 5, (64, 64)).modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms and all((1 - norm.momentum) ** 200 < 0.01 for norm in norms)
+
+
 def test_an_unknown_network_is_refused() -> None:
     with pytest.raises(UsageError, match="the network 'vgg'; expected one of resnet-s, efficientnet-lite0"):
         build_network("vgg", 1, 2, SMALL)
