@@ -2,7 +2,7 @@
 
 Where rounding moves a channel by e, and g is the gradient there of the log-likelihood of an answer drawn from the FP32
 network's own, the answers' divergence rises by half the mean square of the sum of g e over the channel's pixels: the
-Fisher information is the divergence's second derivative (arXiv 1412.1193, section 9.2). The sum of the channels is near
+Fisher information is the divergence's second derivative (arXiv 1412.1193). The sum of the channels is near
 to what is measured, but for the worst ones, which it makes too small: docs/int8.md.
 """
 
@@ -66,10 +66,10 @@ def _with_slopes(plan: Plan, pixels: Tensor, generator: torch.Generator) -> tupl
 @torch.no_grad()
 def _of_layer(model: FakeQuant, layer: Layer, values: dict[str, Tensor], slope: Tensor) -> Tensor:
     """(3, C) float64: sums over a batch of what Noise has the means of."""
-    exact, rounded = values[layer.name], model.layer(layer, tuple(values[name] for name in layer.sources))
-    unrounded = exact
+    exact = unrounded = values[layer.name]
     if isinstance(layer, Conv):
         unrounded = activate(model.convolve(layer, values[layer.sources[0]]), layer.activation)
+    rounded = model.round_output(layer, unrounded)
     errors = unrounded - exact, rounded - unrounded
     costs = [(slope * error).sum((2, 3)).double().square().sum(0) / 2 for error in errors]
     return torch.stack([*costs, exact.abs().amax((2, 3)).double().sum(0)])

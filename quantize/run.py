@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from edge.base import Rows, make_base, write_base
 from edge.contract.errors import InputError
@@ -40,7 +41,7 @@ from quantize.integers import Integers, extract
 from quantize.material import Material, load_material
 from quantize.outliers import find_outliers
 from quantize.plan import Plan
-from quantize.ptq import ptq
+from quantize.ptq import PtqRecipe, ptq
 from quantize.qat import fine_tune
 from quantize.recipe import Recipe
 from quantize.sensitivity import sensitivity
@@ -145,11 +146,7 @@ def _quantized(
     val = np.concatenate([material.val[:most], material.tune[np.sort(rest[:most])]])[:most]
     wanted = predict(run.network, val)[1]
     calibration = material.tune[sample]
-    model, splits = ptq(plan, calibration, recipe.ptq, progress), tuple[Split, ...]()
-    if recipe.ptq.split_outliers:
-        some = to_input(torch.from_numpy(calibration[:: math.ceil(len(calibration) / _SPLIT_PICTURES)]))
-        splits = find_outliers(model, some, recipe.ptq.split_outliers, recipe.ptq.split_only)
-        model = ptq(split_channels(plan, splits), calibration, recipe.ptq, progress)
+    splits, model = _calibrated(plan, calibration, recipe.ptq, progress)
     given = simulate(extract(model), val)
     found = agreement(given.argmax(1), wanted.argmax(1))
     history: dict[str, Any] = {"name": "ptq", "val_agreement": {"ptq": found}, "steps": 0}
@@ -177,6 +174,18 @@ def _quantized(
     if method == "auto" and far["ptq"] < far["qat"]:
         return splits, calibrated, history | {"name": "ptq"}
     return splits, model, history
+
+
+def _calibrated(
+    plan: Plan, calibration: NDArray[np.uint8], recipe: PtqRecipe, progress: Progress
+) -> tuple[tuple[Split, ...], FakeQuant]:
+    """What was split, if that was asked for, and the network on its grids."""
+    model = ptq(plan, calibration, recipe, progress)
+    if not recipe.split_outliers:
+        return (), model
+    some = to_input(torch.from_numpy(calibration[:: math.ceil(len(calibration) / _SPLIT_PICTURES)]))
+    splits = find_outliers(model, some, recipe.split_outliers, recipe.split_only)
+    return splits, ptq(split_channels(plan, splits), calibration, recipe, progress)
 
 
 def _require(
