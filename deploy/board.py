@@ -75,19 +75,22 @@ class Wire:
 class Board:
     """An open board. Use it with `with`: that ends the process, and with it the SSH connection."""
 
-    def __init__(self, target: Target) -> None:
-        """Raises BoardError with ssh's own words for a board that cannot be reached."""
+    def __init__(self, target: Target, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Raises BoardError with ssh's own words for a board that cannot be reached.
+
+        meanwhile: called while it connects.
+        """
         source = Path(courier.__file__).read_bytes()
-        command = target.command(["-I", "-B", "-c", _START, str(len(source)), target.root])
+        command = target.command(["-IS", "-B", "-c", _START, str(len(source)), target.root])
         self.target = target
         self.sent_bytes = 0
-        self._owed = 0  # answers to files that were sent, not read yet
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
         self._stdin = cast("IO[bytes]", self._process.stdin)
         self._stdout = cast("IO[bytes]", self._process.stdout)
         self._open = True
         try:
+            meanwhile()
             self._greet(source)
         except BaseException:
             self.close()
@@ -123,33 +126,44 @@ class Board:
         """Small files, each whole or not there. What goes wrong with one is raised by the next request's answer."""
         for name, data in files:
             self._send({"do": "put", "name": name, "at": 0, "size": len(data), "durable": durable}, data)
-            self._owed += 1
 
-    def arrived(self, folder: str, names: list[str]) -> dict[str, Part]:
-        """What a lost link left of these files in `folder`. Everything else there is removed."""
-        found = self._ask({"do": "arrived", "folder": folder, "names": names})["parts"]
-        return {name: Part(*part) for name, part in found.items()}
+    def arrived(self, folder: str, names: list[str]) -> tuple[dict[str, Part], int]:
+        """What a lost link left of these files in `folder`, and how many bytes are free. All else there is removed."""
+        found = self._ask({"do": "arrived", "folder": folder, "names": names})
+        return {name: Part(*part) for name, part in found["parts"].items()}, found["free_bytes"]
 
-    def receive(self, runtime: str, *arguments: str) -> dict[str, Any]:
-        """Starts the board's own command line to take a release; its first answer. Raises the error that it reports."""
-        done = self._ask({"do": "receive", "runtime": runtime, "arguments": list(arguments)})
-        return _answered(done, _NEEDS)
+    def receive(self, runtime: str, *arguments: str) -> None:
+        """Starts the board's own command line to take a release."""
+        self._ask({"do": "receive", "runtime": runtime, "arguments": list(arguments)})
+
+    def missing(self) -> list[str]:
+        """What receive() started lacks, by its sha256, once it has verified the manifest. Raises what it reports."""
+        absent: list[str] = _answered(self._ask({"do": "missing"}), _NEEDS)["missing"]
+        return absent
 
     def bring(self, files: Iterable[Wire], sent: Sent, tell: bool = True) -> None:
         """Sends files; as put(). tell: what receive() started is told of each."""
         done = 0
         for file in files:
             request = {"do": "put", "name": file.name, "at": file.at, "size": file.size_bytes, "tell": tell}
-            self._send({**request, "inflated": file.inflated_bytes})
-            for piece in file.pieces:
+            pieces = iter(file.pieces)
+            first = next(pieces, b"")
+            self._send({**request, "inflated": file.inflated_bytes}, first)
+            sent(done := done + len(first))
+            for piece in pieces:
                 self._send_piece(piece)
-                done += len(piece)
-                sent(done)
-            self._owed += 1
+                sent(done := done + len(piece))
 
-    def finish(self) -> dict[str, Any]:
-        """What came of receive(), now that all is sent. Raises the error that it reports."""
-        return _answered(self._ask({"do": "finish"}), _NEEDS)
+    def finish(self, staged: Callable[[], object]) -> dict[str, Any]:
+        """What came of receive(), now that all is sent. Raises the error that it reports.
+
+        staged: called when all is in its place and only the trial is left; a runtime from before does not say that.
+        """
+        done = self._ask({"do": "finish"})
+        if not done:
+            staged()
+            done = self._ask({"do": "outcome"})
+        return _answered(done, _NEEDS)
 
     def remove(self, folder: str) -> None:
         """Does nothing on a board whose connection has ended."""
@@ -210,16 +224,10 @@ class Board:
             self._write(data)
         except BrokenPipeError:
             while True:  # the courier may have said why it stopped; else this finds that the link is lost
-                self._read()
+                self._answer()
 
     def _answer(self) -> dict[str, Any]:
-        """To the request that was sent last."""
-        while self._owed:
-            self._owed -= 1
-            self._read()
-        return self._read()
-
-    def _read(self) -> dict[str, Any]:
+        """To the request that was sent last. Raises what went wrong with it, or with a file that was sent before."""
         line = self._stdout.readline()
         if not line.endswith(b"\n"):
             raise self._lost()

@@ -4,11 +4,10 @@ deploy/board.py sends this file ahead of its requests, so a bare board needs not
 library. It carries; what may be believed is decided by the runtime that it starts, and at first contact by the desk.
 
 A request is a line of JSON, and for some the bytes of a file after it. An answer is a line of JSON. One with an
-`error` is the last: what follows on stdin may be the rest of a file, so nothing more is read.
+`error` is the last: what follows on stdin may be the rest of a file, so nothing more is read. `put` has no other.
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -18,13 +17,15 @@ import sys
 import time
 import zlib
 from contextlib import suppress
-from typing import IO, Any, Callable, Dict, Iterator, List, Optional
+from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Union
 
 HELLO = "edgewise-courier-1"  # the answers' first words: a login shell may have printed something before them
 PART = ".part"  # a file that is still on its way; it stays when the link is lost, for `arrived` to find
 IDLE_S = 60  # a desk that is gone without a word must not hold a claimed board for longer
 CLAIM_S = 5
-_PIECE_BYTES = 1 << 16
+_PIECE_BYTES = 1 << 20
+_SET_PIPE_SIZE = 1031  # fcntl.F_SETPIPE_SZ, which Python names since 3.10
+_PIPE_BYTES = 1 << 20  # the most that a user may ask for; sshd fills Linux's 64 KiB and waits
 _INFLATED_BYTES = 1 << 20
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _PACKAGES = ("packages", "packages.new", "packages.old")
@@ -115,17 +116,19 @@ def put(
     return {}
 
 
-def _read(stdin: IO[bytes], size: int) -> Iterator[bytes]:
+def _read(stdin: IO[bytes], size: int) -> Iterator[memoryview]:
+    """`size` bytes, as they come. A piece holds until the next is asked for."""
+    room = memoryview(bytearray(min(size, _PIECE_BYTES)))
     while size:
         signal.alarm(IDLE_S)
-        piece = stdin.read(min(size, _PIECE_BYTES))
-        if not piece:
+        count = stdin.readinto1(room[:size])  # type: ignore[attr-defined]  # of any binary stream with a buffer
+        if not count:
             raise EOFError  # the link is lost; the part stays
-        yield piece
-        size -= len(piece)
+        yield room[:count]
+        size -= count
 
 
-def _inflate(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
+def _inflate(pieces: Iterator[Union[bytes, memoryview]], most: int) -> Iterator[bytes]:
     """Reads all of `pieces`. What does not inflate, or holds more than `most` bytes, ends early: its hash will tell."""
     decoder = zlib.decompressobj(-zlib.MAX_WBITS)
     for piece in pieces:
@@ -146,7 +149,8 @@ def _inflate(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
 def arrived(root: str, folder: str, names: List[str]) -> Dict[str, Any]:
     """How much of each of these files came before the link was lost, and its hash. Everything else there is removed.
 
-    What is whole becomes a part again, for the next `put` to go on from and to tell the receiver of.
+    What is whole becomes a part again, for the next `put` to go on from and to tell the receiver of. Says what room the
+    disk has, too.
     """
     place = os.path.join(root, folder)
     parts = {}
@@ -159,10 +163,12 @@ def arrived(root: str, folder: str, names: List[str]) -> Dict[str, Any]:
         if wanted == name:
             os.replace(path, path + PART)
         parts[wanted] = _measure(os.path.join(place, wanted + PART))
-    return {"parts": parts}
+    return {"parts": parts, "free_bytes": shutil.disk_usage(root).free}
 
 
 def _measure(path: str) -> List[Any]:
+    import hashlib  # slow to load, and only a link that was lost needs it
+
     digest, size = hashlib.sha256(), 0
     with open(path, "rb") as file:
         for piece in iter(lambda: file.read(_PIECE_BYTES), b""):
@@ -172,7 +178,7 @@ def _measure(path: str) -> List[Any]:
 
 
 def receive(root: str, runtime: str, arguments: List[str], session: Session) -> Dict[str, Any]:
-    """Starts `runtime`, a folder or a zip, to take a release, as run() does. Answers the first line that it says.
+    """Starts `runtime`, a folder or a zip, to take a release, as run() does. `missing` waits for it.
 
     It has the claim, too, so that no other desk comes in before it has seen that this one is gone.
     """
@@ -185,17 +191,34 @@ def receive(root: str, runtime: str, arguments: List[str], session: Session) -> 
         stderr=subprocess.PIPE,
         pass_fds=() if session.claim is None else (session.claim,),
     )
+    return {}
+
+
+def missing(root: str, session: Session) -> Dict[str, Any]:
+    """The receiver's first line: what it lacks, or why it takes nothing."""
     line = session.receiver.stdout.readline()
     if line.startswith(b'{"missing"'):
         return {"code": 0, "stdout": line.decode("utf-8", "replace"), "stderr": ""}
-    _, said = session.receiver.communicate()
-    return _ended(session.receiver.returncode, line, said)
+    return outcome(root, session, line)
 
 
 def finish(root: str, session: Session) -> Dict[str, Any]:
-    """All has been sent: what comes of it. Only this word lets the receiver install, so a lost link does not."""
-    out, said = session.receiver.communicate(b"done\n")
-    return _ended(session.receiver.returncode, out, said)
+    """All has been sent. Only this word lets the receiver install, so a lost link does not.
+
+    Answers once the release is staged: nothing then, and `outcome` has the rest; else what came of it.
+    """
+    with suppress(BrokenPipeError):  # it has refused the release
+        os.write(session.receiver.stdin.fileno(), b"done\n")
+    line = session.receiver.stdout.readline()
+    if line.startswith(b'{"staged"'):
+        return {}
+    return outcome(root, session, line)
+
+
+def outcome(root: str, session: Session, line: bytes = b"") -> Dict[str, Any]:
+    """What the receiver said after `line`, its last word."""
+    out, said = session.receiver.communicate()
+    return _ended(session.receiver.returncode, line + out, said)
 
 
 def remove(root: str, name: str) -> Dict[str, Any]:
@@ -264,7 +287,9 @@ _VERBS: Dict[str, Callable[..., Dict[str, Any]]] = {
     "claim": claim,
     "arrived": arrived,
     "receive": receive,
+    "missing": missing,
     "finish": finish,
+    "outcome": outcome,
     "remove": remove,
     "run": run,
     "run_as_root": run_as_root,
@@ -272,11 +297,13 @@ _VERBS: Dict[str, Callable[..., Dict[str, Any]]] = {
     "examine": examine,
 }
 _WITH_BYTES = ("put", "examine")
-_WITH_SESSION = ("claim", "put", "receive", "finish")
+_WITH_SESSION = ("claim", "put", "receive", "missing", "finish", "outcome")
 
 
 def serve(root: str, stdin: IO[bytes], stdout: IO[bytes]) -> None:
     """Answers until the desk is done, or until it is lost."""
+    with suppress(OSError):  # it may be no pipe
+        fcntl.fcntl(stdin.fileno(), _SET_PIPE_SIZE, _PIPE_BYTES)
     _answer(stdout, {"hello": HELLO, "pid": os.getpid()})
     session = Session()
     while True:
@@ -296,10 +323,10 @@ def serve(root: str, stdin: IO[bytes], stdout: IO[bytes]) -> None:
         except EOFError:
             return
         except OSError as error:
-            answer = {"error": error.strerror, "errno": error.errno, "file": error.filename or root}
-        _answer(stdout, answer)
-        if "error" in answer:
+            _answer(stdout, {"error": error.strerror, "errno": error.errno, "file": error.filename or root})
             return
+        if do != "put":
+            _answer(stdout, answer)
 
 
 def _answer(stdout: IO[bytes], fields: Dict[str, Any]) -> None:

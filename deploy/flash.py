@@ -19,6 +19,7 @@ from deploy.keys import key_id, load_public_key, public_pem, verifier
 from deploy.target import parse_target
 from edge.contract.archive import MANIFEST, SIGNATURE, Archive, read_signed_part
 from edge.contract.errors import BoardError, EdgewiseError, FormatError, TrustError, UsageError
+from edge.contract.room import check_room
 
 Progress = Callable[[int, int], None]  # bytes sent so far of what the board lacks, of how many
 
@@ -54,6 +55,7 @@ class FlashReport:
     bytes_kept: int  # of its files, from a flash whose link was lost
     objects_sent: int
     seconds: float  # until it was GOOD; what the flash left is cleared after that
+    staged_seconds: float  # of them, until all was in its place on the board and its trial began
     health_seconds: float  # of them, the trial of the release on the board
     needs_measuring: bool = False  # the board's engines were measured with other networks than the release's
 
@@ -66,6 +68,7 @@ class Contact:
     board: Board
     found: Look
     key: Ed25519PublicKey | None
+    runtime: bytes  # the archive's, verified, for a board that has none; empty without a key
     started: float
 
 
@@ -100,10 +103,13 @@ def meet(
     started = clock()
     place = parse_target(target)
     key = load_public_key(trust) if trust else None
-    if key is not None:
+    runtime: list[bytes] = []
+    if key is None:
+        board = Board(place)
+    else:
         with Archive(str(archive), verifier(key)) as release:
             _check_whole(release)
-    board = Board(place)
+            board = Board(place, meanwhile=lambda: runtime.append(_runtime_zip(release)))
     try:
         found = board.look()
         if found.runtime is None:
@@ -112,7 +118,7 @@ def meet(
     except BaseException:
         board.close()
         raise
-    return Contact(target, board, found, key, started)
+    return Contact(target, board, found, key, b"".join(runtime), started)
 
 
 def install(
@@ -133,10 +139,13 @@ def install(
         if board.claim() != found:
             raise BoardError(f"{target} changed while it was looked at", "one desk at a time", "flash again")
         try:
-            runtime = found.runtime or _introduce(board, found.root, archive, _named(key, target))
-            sent = _transfer(board, found.root, runtime, archive, progress, set_aside)
-            answer = board.finish()
+            runtime = found.runtime or _introduce(board, found.root, _named(key, target), contact.runtime)
+            new = found.runtime is None
+            sent = _transfer(board, found.root, runtime, archive, progress, set_aside, new)
+            staged: list[float] = []
+            answer = board.finish(lambda: staged.append(clock() - contact.started))
             seconds = clock() - contact.started
+            health_seconds: float = answer.get("health_s", 0.0)  # a runtime from before does not say it
         except LinkLost:
             raise  # what arrived stays, for the next flash to go on from
         except EdgewiseError:
@@ -152,7 +161,8 @@ def install(
             bytes_kept=sent.bytes_kept,
             objects_sent=sent.objects,
             seconds=seconds,
-            health_seconds=answer.get("health_s", 0.0),  # a runtime from before does not say it
+            staged_seconds=staged[0] if staged else seconds - health_seconds,
+            health_seconds=health_seconds,
             needs_measuring=answer.get("needs_measuring", False),
         )
 
@@ -176,12 +186,11 @@ def _check_contact(archive: Path, target: str, key: Ed25519PublicKey, found: Loo
         raise UsageError("nobody agreed, so nothing was written", "a yes", "answer y, or say --yes in a script")
 
 
-def _introduce(board: Board, root: str, archive: Path, key: Ed25519PublicKey) -> str:
-    """At first contact: the key and the archive's runtime, after the desk verified it. Returns the runtime's folder."""
-    with Archive(str(archive), verifier(key)) as release:
-        board.remove(_BOOTSTRAP)
-        board.put([(f"{_TRUST}/{key_id(key)}.pub", public_pem(key))], durable=True)
-        board.put([(_FIRST_RUNTIME, _runtime_zip(release))])
+def _introduce(board: Board, root: str, key: Ed25519PublicKey, runtime: bytes) -> str:
+    """At first contact: the key, and the archive's runtime. Returns where that is."""
+    board.remove(_BOOTSTRAP)
+    board.put([(f"{_TRUST}/{key_id(key)}.pub", public_pem(key))], durable=True)
+    board.put([(_FIRST_RUNTIME, runtime)])
     return f"{root}/{_FIRST_RUNTIME}"
 
 
@@ -208,24 +217,46 @@ class _Transfer:
     objects: int
 
 
-def _transfer(board: Board, root: str, runtime: str, archive: Path, progress: Progress, set_aside: bool) -> _Transfer:
-    """Brings what the board lacks. The board verifies manifest and signature before anything else is sent."""
+def _transfer(
+    board: Board, root: str, runtime: str, archive: Path, progress: Progress, set_aside: bool, new: bool
+) -> _Transfer:
+    """Brings what the board lacks. The board verifies manifest and signature before any other file is sent.
+
+    new: it has nothing yet, and the desk has verified the archive and sees to the room. Then the runtime's files, which
+    the board has in its first runtime already, are on their way while that starts.
+    """
     signed = read_signed_part(str(archive))
     board.put(zip((f"{_INCOMING}/{MANIFEST}", f"{_INCOMING}/{SIGNATURE}"), signed, strict=True))
-    more = ["--set-aside"] if set_aside else []
-    absent = board.receive(runtime, "receive", f"{root}/{_INCOMING}", *more)["missing"]
+    words = ["receive", f"{root}/{_INCOMING}", *(["--set-aside"] if set_aside else [])]
+    absent: list[str] = []
+    if not new:
+        board.receive(runtime, *words)
+        absent = board.missing()
     with Archive(str(archive), _only(*signed)) as release:
         _check_whole(release)
         files = release.manifest.files
         first_of = {files[name].sha256: name for name in sorted(files, reverse=True)}  # one name for equal files
+        absent = list(first_of) if new else absent
         wanted = sorted((first_of[sha256] for sha256 in absent), key=lambda name: _turn(name, files[name].size_bytes))
-        parts = board.arrived(_OBJECTS, absent)
+        parts, free_bytes = board.arrived(_OBJECTS, absent)
+        if new:
+            check_room(free_bytes, release.manifest, files.values(), sum(part.size_bytes for part in parts.values()))
+            board.receive(runtime, *words)
         kept = {name: _kept(release, name, parts.get(files[name].sha256)) for name in wanted}
-        wires = [_wire(release, name, kept[name]) for name in wanted]
-        total = sum(wire.size_bytes for wire in wires)
+        wires = {name: _wire(release, name, kept[name]) for name in wanted}
+        total = sum(wire.size_bytes for wire in wires.values())
         progress(0, total)
-        board.bring(wires, lambda done: progress(done, total))
+        in_turn = _asking_late(wires, board.missing) if new else wires.values()
+        board.bring(in_turn, lambda done: progress(done, total))
     return _Transfer(sum(entry.size_bytes for entry in files.values()), sum(kept.values()), len(wanted))
+
+
+def _asking_late(wires: dict[str, Wire], ask: Callable[[], object]) -> Iterator[Wire]:
+    """All of them; `ask` is called once, after the runtime's."""
+    small = [name for name in wires if name.startswith(_RUNTIME)]
+    yield from (wires[name] for name in small)
+    ask()
+    yield from (wire for name, wire in wires.items() if name not in small)
 
 
 def _turn(name: str, size_bytes: int) -> tuple[bool, int, str]:

@@ -5,6 +5,7 @@ A file is hashed and made durable as soon as it is told of, while the next one i
 
 import hashlib
 import os
+from contextlib import suppress
 from typing import IO, Any, FrozenSet, Iterator, Set
 
 from edge.contract.archive import MANIFEST, SIGNATURE, SIGNATURE_BYTES, Verify
@@ -43,7 +44,11 @@ class Incoming:
     @property
     def size_bytes(self) -> int:
         """Of all that has come, also in part."""
-        return sum(os.path.getsize(os.path.join(self._objects, name)) for name in os.listdir(self._objects))
+        total = 0
+        for name in os.listdir(self._objects):
+            with suppress(FileNotFoundError):  # at first contact files are coming meanwhile: a part has got its name
+                total += os.path.getsize(os.path.join(self._objects, name))
+        return total
 
     def check(self, sha256: str) -> None:
         """Hashes a file of the manifest and makes it durable. Raises TrustError for another content."""

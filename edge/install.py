@@ -12,7 +12,7 @@ from edge.contract.boards import ANY
 from edge.contract.errors import BoardError, EdgewiseError, FormatError
 from edge.contract.files import sync_folder, write_whole
 from edge.contract.manifest import FileEntry, Manifest
-from edge.engine_record import needs_measuring
+from edge.contract.room import check_room
 from edge.incoming import Incoming
 from edge.launcher import LAUNCHER
 from edge.objects import build_folder, has_object, sweep
@@ -20,9 +20,6 @@ from edge.recovery import put_right, recover, settle
 from edge.states import GOOD, Entry, State, begin_trial, confirm, fail, roll_back, stage
 from edge.trust import RotationReport, trusted_keys, verifier
 from edge.trust import rotate as rotate_keys
-
-BLOCK_BYTES = 4096  # what a file takes on disk at least, and about what its entry in a folder does
-MARGIN_BYTES = 4 << 20  # for bytecode, 1 MB of it, state.json, the launcher and what else writes meanwhile
 
 RunTrial = Callable[[str], object]  # of a release folder; raises GateError unless golden vectors and frames hold
 Source = Union[Archive, Incoming]
@@ -104,7 +101,8 @@ def _install(
     staged = stage(state, source.release, source.manifest.counter)
     _check_board(board, source.manifest)
     absent = _absent(board, source.manifest)
-    _check_room(board, source, absent)
+    here = source.size_bytes if isinstance(source, Incoming) else 0  # that is moved, not copied
+    check_room(disk_usage(board.root).free, source.manifest, absent.values(), here)
     arrive(absent)
     _check_complete(source, absent)
     refuse(source)
@@ -118,6 +116,8 @@ def _install(
         with suppress(OSError):  # on a full or failing disk the next recover() does the rest
             settle(board, fail(staged, _why(error)))
         raise
+    from edge.engine_record import needs_measuring  # not above: the desk waits for what is missing
+
     measure = False
     with suppress(OSError):  # it is installed: what cannot be removed now, the next recover() removes
         measure = needs_measuring(board, source.manifest)
@@ -164,16 +164,6 @@ def status(board: Board) -> StatusReport:
 def _absent(board: Board, manifest: Manifest) -> Dict[str, FileEntry]:
     """The manifest's files that are not on this board, by their sha256."""
     return {entry.sha256: entry for entry in manifest.files.values() if not has_object(board, entry)}
-
-
-def _check_room(board: Board, source: Source, absent: Dict[str, FileEntry]) -> None:
-    needed = sum(entry.size_bytes for entry in absent.values()) + MARGIN_BYTES
-    needed += BLOCK_BYTES * len(source.manifest.files)
-    if isinstance(source, Incoming):
-        needed -= source.size_bytes  # it is moved, not copied
-    free = disk_usage(board.root).free
-    if free < needed:
-        raise BoardError("{} bytes free on the board's disk".format(free), "{}".format(needed), "free some space")
 
 
 def _check_complete(source: Source, absent: Dict[str, FileEntry]) -> None:

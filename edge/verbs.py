@@ -29,11 +29,10 @@ def install(board: Board, options: argparse.Namespace) -> Outcome:
 def receive(board: Board, options: argparse.Namespace, say: Callable[[str], None], told: Iterable[str]) -> Outcome:
     """Says what is missing; then each line of `told` names a file that has come, and a last one says that all is sent.
 
-    Where `told` ends without that word the desk was lost: nothing is installed, and what came stays.
+    Where `told` ends without that word the desk was lost: nothing is installed, and what came stays. When all is in its
+    place, and the trial begins, it says that the release is staged.
     """
-    from edge.camera import camera_of
     from edge.install import receive as receive_release
-    from edge.trial import trial_process
 
     def arrive(incoming: Any, absent: Tuple[str, ...]) -> None:
         say(json.dumps({"missing": absent}))
@@ -43,7 +42,13 @@ def receive(board: Board, options: argparse.Namespace, say: Callable[[str], None
             incoming.check(line.rstrip("\n"))
         raise InputError("the desk ended half-way", "all that is missing", "flash again")
 
-    trial = trial_process(board, camera_of(board), os.environ)
+    def trial(release: str) -> object:
+        say(json.dumps({"staged": os.path.basename(release)}))
+        from edge.camera import camera_of  # not above: until now the desk has waited
+        from edge.trial import trial_process
+
+        return trial_process(board, camera_of(board), os.environ)(release)
+
     done = receive_release(board, os.path.abspath(options.folder), arrive, trial, _refuse(board, options))
     return Outcome(("{} is {}".format(done.release, done.state),), dict(done._asdict()))
 

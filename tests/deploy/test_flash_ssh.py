@@ -116,6 +116,22 @@ def test_a_link_cut_at_any_byte_is_gone_on_from(flashed: Desk) -> None:
     assert flashed.incoming() == []
 
 
+@pytest.mark.slow
+def test_a_first_contact_cut_at_any_byte_is_gone_on_from(desk: Desk) -> None:
+    places = random.Random(3)
+    for after in [*(places.randrange(500, MODEL_BYTES // 4) for _ in range(5)), MODEL_BYTES * 6 // 10]:
+        desk.board.link.cut(after)
+        with pytest.raises(BoardError) as caught:
+            desk.flash(desk.one, desk.public)
+        assert "\n" not in str(caught.value)
+        desk.board.wait_until_alone()
+    desk.board.link.cut(after=0)
+    done = desk.flash(desk.one, desk.public)
+    assert (done.state, done.first_contact) == ("GOOD", True)
+    assert done.bytes_kept > 0
+    assert 0 < done.staged_seconds < done.seconds
+
+
 def test_a_part_that_is_not_what_was_sent_is_sent_again(flashed: Desk) -> None:
     flashed.board.link.cut(after=MODEL_BYTES // 2)
     with pytest.raises(LinkLost):
@@ -289,14 +305,24 @@ def small_disk(desk: Desk) -> Iterator[Desk]:
     subprocess.run(["umount", "-l", str(desk.board.root)], check=True)
 
 
+def test_a_new_board_refuses_a_release_for_another_before_its_models_are_sent(desk: Desk) -> None:
+    other = desk.folder / "orin.edge"
+    pack(desk.folder / "one", desk.key, NOW, name="tiny", counter=3, out=other, boards=("jetson-orin-nano",))
+    desk.board.link.cut(after=0)
+    with pytest.raises(BoardError) as caught:
+        desk.flash(other, desk.public)
+    assert "jetson-orin-nano" in caught.value.found
+    assert desk.board.link.sent < MODEL_BYTES // 2
+    assert not {"bootstrap", "incoming"} & set(os.listdir(desk.board.root))
+
+
 def test_a_disk_without_room_is_found_before_the_release_is_sent(small_disk: Desk) -> None:
     small_disk.board.link.cut(after=0)
     with pytest.raises(BoardError) as caught:
         small_disk.flash(small_disk.one, small_disk.public)
     assert "bytes free on the board's disk" in caught.value.found
     assert small_disk.board.link.sent < MODEL_BYTES // 2
-    assert sorted(os.listdir(small_disk.board.root)) == ["lock", "objects", "releases", "trust"]
-    assert os.listdir(small_disk.board.root / "objects") == []
+    assert os.listdir(small_disk.board.root) == ["trust"]
 
 
 def test_a_disk_that_fills_half_way_is_said_and_not_left_full(small_disk: Desk) -> None:

@@ -20,6 +20,7 @@ from release_maker import (
 
 import edge.install
 from edge.contract.errors import BoardError, EdgewiseError, FormatError, InputError, TrustError
+from edge.contract.room import BLOCK_BYTES, MARGIN_BYTES
 from edge.install import install, receive
 
 
@@ -95,7 +96,7 @@ def test_a_disk_without_room_is_found_before_it_is_asked_for_and_what_came_befor
     desk = Desk(running, 2, "two")
     came = {sha256: desk.files[sha256] for sha256 in desk.files if not os.path.exists(running.path("objects", sha256))}
     size = sum(len(data) for data in came.values())
-    needed = size + edge.install.MARGIN_BYTES + edge.install.BLOCK_BYTES * len(small_files())
+    needed = size + MARGIN_BYTES + BLOCK_BYTES * len(small_files())
     monkeypatch.setattr(edge.install, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, needed - size))
     with pytest.raises(BoardError) as caught:
         desk.flash()
