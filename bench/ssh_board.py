@@ -19,16 +19,20 @@ def ssh_keygen(path: Path) -> str:
 
 
 class Link:
-    """Passes bytes between ssh and sshd, counts what goes to the board, and cuts both ends at `cut_after` of them."""
+    """Passes bytes between ssh and sshd, counts what goes to the board, and cuts both ends at `cut_after` of them.
+
+    silently: as a cable that is pulled does it. Nothing ends, and nothing comes through any more.
+    """
 
     def __init__(self, to_port: int) -> None:
         self.to_port, self.sent, self.cut_after = to_port, 0, 0  # 0: never
+        self._silently = self._pulled = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut(self, after: int) -> None:
-        self.sent, self.cut_after = 0, after
+    def cut(self, after: int, silently: bool = False) -> None:
+        self.sent, self.cut_after, self._silently, self._pulled = 0, after, silently, False
 
     def close(self) -> None:
         self._listener.close()
@@ -46,9 +50,14 @@ class Link:
     def _pass(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 14):
+                if self._pulled:
+                    continue
                 if counted:
                     if self.cut_after and self.sent + len(data) >= self.cut_after:
                         sink.sendall(data[: self.cut_after - self.sent])
+                        self._pulled = self._silently
+                        if self._pulled:
+                            continue
                         break
                     self.sent += len(data)
                 sink.sendall(data)
