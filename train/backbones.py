@@ -17,14 +17,15 @@ class Origin:
     model: str  # torchvision's name
     features: int
     dropout: float = 0.0
+    zero_init_residual: bool = False  # blocks start as the identity: Goyal et al. 2017, 5.1
 
 
 NETWORKS = {
     "mobilenet-v2": Origin("mobilenet_v2", 1280, 0.2),
     "mobilenet-v3-small": Origin("mobilenet_v3_small", 576, 0.2),
     "mobilenet-v3-large": Origin("mobilenet_v3_large", 960, 0.2),
-    "resnet18": Origin("resnet18", 512),
-    "resnet50": Origin("resnet50", 2048),
+    "resnet18": Origin("resnet18", 512, zero_init_residual=True),
+    "resnet50": Origin("resnet50", 2048, zero_init_residual=True),
 }
 
 
@@ -42,7 +43,8 @@ class Backbone(nn.Module):
 
     def __init__(self, origin: Origin, channels: int, classes: int) -> None:
         super().__init__()
-        model = getattr(models, origin.model)(weights=None)
+        options = {"zero_init_residual": True} if origin.zero_init_residual else {}
+        model = getattr(models, origin.model)(weights=None, **options)
         parts = model.features.named_children() if hasattr(model, "features") else model.named_children()
         self.body = nn.Sequential(OrderedDict(part for part in parts if part[0] not in ("avgpool", "fc")))
         for module in self.body.modules():
