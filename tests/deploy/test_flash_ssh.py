@@ -336,6 +336,21 @@ def test_a_disk_that_fills_half_way_is_said_and_not_left_full(small_disk: Desk) 
     assert small_disk.incoming() == ["objects"]  # no part
 
 
+def test_a_board_whose_file_system_is_read_only_says_so_and_still_tells_what_runs(small_disk: Desk) -> None:
+    def remount(how: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{how},size=16M", str(small_disk.board.root)], check=True)
+
+    remount("rw")
+    first = small_disk.flash(small_disk.one, small_disk.public)
+    remount("ro")
+    with pytest.raises(BoardError) as caught:
+        small_disk.flash(small_disk.two)
+    assert ("Read-only file system" in caught.value.found, "read-only" in caught.value.remedy) == (True, True)
+    assert status(small_disk.board.target).current == first.release
+    remount("rw")
+    assert small_disk.flash(small_disk.two).state == "GOOD"
+
+
 def test_two_desks_at_once_do_not_mix(flashed: Desk) -> None:
     with Board(parse_target(flashed.board.target)) as other:
         other.look()
