@@ -150,6 +150,20 @@ def base_head(base: Base, labels: Tuple[str, ...]) -> Head:
     return Head(base.weights, base.bias, labels, 1.0, evened=False)
 
 
+def own_classifier(base: Base) -> np.ndarray:
+    """The network's own classifier, for rows [features of sum 1, 1], at the scale of the one-hot answers of a lesson.
+
+    Returns (D + 1, C) float64. Its scale, that of its bias, and a constant are those of least squares over the `choose`
+    sample. Of features, codes know all but their sum.
+    """
+    weights, bias = base.weights.astype(np.float64), base.bias.astype(np.float64)
+    found = plain_product(base.choose_codes, base.step, np.concatenate([weights, np.zeros((1, len(bias)))]))
+    columns = np.stack([found.ravel(), np.tile(bias, len(found)), np.ones(found.size)], axis=1)
+    wanted = np.eye(len(bias))[base.choose_targets]
+    of_weights, of_bias, constant = np.linalg.lstsq(columns, wanted.ravel(), rcond=None)[0]
+    return np.concatenate([of_weights * weights, [of_bias * bias + constant]])
+
+
 def encode(features: np.ndarray, step: np.ndarray) -> np.ndarray:
     """features: (N, D) float32, step: (D,) float32. Returns (N, D) int8: rounded, evened features / step."""
     return np.clip(np.rint(even(features) / step), -127, 127).astype(np.int8)
@@ -173,6 +187,15 @@ def evened_product(codes: np.ndarray, step: np.ndarray, matrix: np.ndarray) -> n
     """evened_rows(codes, step) @ matrix, (N, K) float64, N above 0, with few of the rows in memory at a time."""
     weights = matrix * scale(step)[:, np.newaxis]
     return np.concatenate([np.dot(with_one(codes[i : i + _BATCH]), weights) for i in range(0, len(codes), _BATCH)])
+
+
+def plain_product(codes: np.ndarray, step: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """As evened_product(), of the rows [features of sum 1, 1]: the squares of evened features, with their signs."""
+    found = []
+    for i in range(0, len(codes), _BATCH):
+        evened = codes[i : i + _BATCH] * step.astype(np.float64)
+        found.append(np.dot(evened * np.abs(evened), matrix[:-1]) + matrix[-1])
+    return np.concatenate(found)
 
 
 def scale(step: np.ndarray) -> np.ndarray:

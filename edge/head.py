@@ -1,6 +1,6 @@
 """The last layer: features -> scores -> probabilities."""
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ class Head(NamedTuple):
     labels: Tuple[str, ...]  # C of them, the release's own first, then the taught ones in sorted order
     temperature: float  # what scores are divided by before the softmax
     evened: bool  # whether it is for features as `even` gives them, or as the network does
+    own: Optional[np.ndarray] = None  # (D, C) float32: the network's own classifier beside it, for features of sum 1
 
 
 def even(features: np.ndarray) -> np.ndarray:
@@ -31,7 +32,11 @@ def even(features: np.ndarray) -> np.ndarray:
 
 def scores(head: Head, features: np.ndarray) -> np.ndarray:
     """features: (N, D) float32, as the network gives them. Returns (N, C) float32; a row's largest is its label."""
-    return np.dot(even(features) if head.evened else features, head.weights) + head.bias
+    if not head.evened:
+        return np.dot(features, head.weights) + head.bias
+    evened = even(features)
+    found = np.dot(evened, head.weights) + head.bias
+    return found if head.own is None else found + np.dot(evened * np.abs(evened), head.own)
 
 
 def probabilities(head: Head, features: np.ndarray) -> np.ndarray:

@@ -183,6 +183,7 @@ def _unreadable(backbone: Backbone, store: Store) -> List[str]:
 def _fingerprint(head: Any) -> str:
     """Hex sha256 of every bit of the head."""
     parts = [head.weights.tobytes(), head.bias.tobytes(), repr((head.labels, head.temperature)).encode("utf-8")]
+    parts.append(b"" if head.own is None else head.own.tobytes())
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 

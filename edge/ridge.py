@@ -16,6 +16,7 @@ class Known(NamedTuple):
     """What was known before N examples, and what it makes of them."""
 
     solution: np.ndarray  # (D + 1, C): inverse @ the weighted sum of z y^T
+    scored: np.ndarray  # (N, C): what was known says of the examples, by the solution or otherwise
     rows: np.ndarray  # (N, D + 1): the examples
     wanted: np.ndarray  # (N, C) one-hot
     spread: np.ndarray  # (D + 1, N): inverse @ rows^T
@@ -61,16 +62,17 @@ def known(inverse: np.ndarray, solution: np.ndarray, rows: np.ndarray, wanted: n
     The inverse may be float32. A block of it at a time becomes float64.
     """
     if not len(rows):  # nothing was taught: a start need not read all of the inverse
-        return Known(solution, rows, wanted, np.empty((len(inverse), 0)), np.empty((0, 0)))
+        return Known(solution, wanted, rows, wanted, np.empty((len(inverse), 0)), np.empty((0, 0)))
     blocks = range(0, len(inverse), _BLOCK)
     spread = np.concatenate([np.dot(inverse[i : i + _BLOCK].astype(np.float64), rows.T) for i in blocks])
-    return Known(solution, rows, wanted, spread, np.dot(rows, spread))
+    return Known(solution, np.dot(rows, solution), rows, wanted, spread, np.dot(rows, spread))
 
 
 def known_alone(penalties: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> Known:
     """Where nothing was known before the examples. penalties: (D + 1,) of the weights; rows, wanted: as for known()."""
     spread = (rows / penalties).T
-    return Known(np.zeros((rows.shape[1], wanted.shape[1])), rows, wanted, spread, np.dot(rows, spread))
+    solution = np.zeros((rows.shape[1], wanted.shape[1]))
+    return Known(solution, np.zeros_like(wanted), rows, wanted, spread, np.dot(rows, spread))
 
 
 def known_apart(inverse: np.ndarray, mean: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> Known:
@@ -83,7 +85,8 @@ def known_apart(inverse: np.ndarray, mean: np.ndarray, rows: np.ndarray, wanted:
     variances = inverse.diagonal()[:-1].astype(np.float64)[:, np.newaxis]
     features = variances * (rows - mean)[:, :-1].T
     spread = np.concatenate([features, -np.dot(mean[:-1], features)[np.newaxis]])
-    return Known(np.zeros((len(inverse), wanted.shape[1])), rows, wanted, spread, np.dot(rows, spread))
+    solution = np.zeros((len(inverse), wanted.shape[1]))
+    return Known(solution, np.zeros_like(wanted), rows, wanted, spread, np.dot(rows, spread))
 
 
 def blended(one: Known, other: Known, share: float) -> Known:
@@ -95,10 +98,11 @@ def blended(one: Known, other: Known, share: float) -> Known:
 def learn(before: Known, weights: np.ndarray) -> Fit:
     """The fit in which the examples weigh `weights` (N,), above 0."""
     middle = np.linalg.inv(np.diag(1 / weights) + before.kernel)
-    missed = before.wanted - np.dot(before.rows, before.solution)
-    solution = before.solution + np.dot(before.spread, np.dot(middle, missed))
+    learnt = np.dot(middle, before.wanted - before.scored)
     kernel = before.kernel - np.dot(before.kernel, np.dot(middle, before.kernel))
-    return Fit(solution, np.dot(before.rows, solution), kernel, middle)
+    return Fit(
+        before.solution + np.dot(before.spread, learnt), before.scored + np.dot(before.kernel, learnt), kernel, middle
+    )
 
 
 def leave_one_out(scores: np.ndarray, kernel: np.ndarray, wanted: np.ndarray, weights: np.ndarray) -> np.ndarray:

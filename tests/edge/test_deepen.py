@@ -55,7 +55,7 @@ def _keep(backbone, store, attempt):
 
 def _bits(backbone, store):
     head = recall(backbone, store).head
-    return head.weights.tobytes(), head.bias.tobytes(), head.labels, head.temperature
+    return head.weights.tobytes(), head.bias.tobytes(), head.own is not None and head.own.tobytes(), head[2:5]
 
 
 def _files(path):

@@ -40,7 +40,7 @@ def _teach(backbone, store, letter, count=4, seed=3, keep=False, person=""):
 
 def _bits(backbone, store):
     head = recall(backbone, store).head
-    return head.weights.tobytes(), head.bias.tobytes(), head.labels, head.temperature
+    return head.weights.tobytes(), head.bias.tobytes(), head.own is not None and head.own.tobytes(), head[2:5]
 
 
 def _rows(backbone, store):
