@@ -73,7 +73,7 @@ LINES = (
         "a first flash, time over scp's of the same archive",
         "flash",
         "first flash to STAGED / scp of the archive",
-        "{:.1f}",
+        "{:.2f}",
         {},
         "1 scp, which neither verifies nor waits for the disk",
     ),
