@@ -62,7 +62,8 @@ def known(inverse: np.ndarray, solution: np.ndarray, rows: np.ndarray, wanted: n
     The inverse may be float32. A block of it at a time becomes float64.
     """
     if not len(rows):  # nothing was taught: a start need not read all of the inverse
-        return Known(solution, wanted, rows, wanted, np.empty((len(inverse), 0)), np.empty((0, 0)))
+        nothing = np.empty((0, solution.shape[1]))
+        return Known(solution, nothing, rows, nothing, np.empty((len(inverse), 0)), np.empty((0, 0)))
     blocks = range(0, len(inverse), _BLOCK)
     spread = np.concatenate([np.dot(inverse[i : i + _BLOCK].astype(np.float64), rows.T) for i in blocks])
     return Known(solution, np.dot(rows, solution), rows, wanted, spread, np.dot(rows, spread))
