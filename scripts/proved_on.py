@@ -7,32 +7,21 @@ With --check nothing is written, and exit code 1 says that the README is not up 
 import sys
 from pathlib import Path
 
+from readme_part import ROOT, write_part
+
 from deploy.acceptance import STAND_IN, Acceptance, verified
 from deploy.keys import key_id
 from edge.contract.errors import EdgewiseError
 
-ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- made by scripts/proved_on.py -->\n", "<!-- end -->\n"
 NONE_YET = "No owner has sent one yet.\n"
 
 
 def main() -> int:
-    readme = ROOT / "README.md"
-    text = readme.read_text("utf-8")
     try:
-        table = tables(ROOT / "docs" / "proved-on")
+        return write_part("proved_on.py", tables(ROOT / "docs" / "proved-on"))
     except EdgewiseError as error:
         print(error, file=sys.stderr)
         return 1
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    wanted = before + BEGIN + table + END + after
-    if "--check" not in sys.argv[1:]:
-        readme.write_text(wanted, "utf-8")
-    elif wanted != text:
-        print("README.md is not what scripts/proved_on.py writes", file=sys.stderr)
-        return 1
-    return 0
 
 
 def tables(folder: Path) -> str:

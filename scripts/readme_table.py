@@ -7,11 +7,9 @@ import json
 import re
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- made by scripts/readme_table.py -->\n", "<!-- end of it -->\n"
+from readme_part import ROOT, write_part
 
 
 @dataclass(frozen=True)
@@ -81,17 +79,7 @@ LINES = (
 
 
 def main() -> int:
-    readme = ROOT / "README.md"
-    text = readme.read_text("utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    wanted = before + BEGIN + table() + END + after
-    if "--check" not in sys.argv[1:]:
-        readme.write_text(wanted, "utf-8")
-    elif wanted != text:
-        print("README.md is not what scripts/readme_table.py writes", file=sys.stderr)
-        return 1
-    return 0
+    return write_part("readme_table.py", table())
 
 
 def table() -> str:

@@ -10,10 +10,11 @@ import pytest
 from run_maker import changed, content_of, make_run
 
 from deploy.archive import archive_bytes
-from deploy.flash import FlashReport, _turn, flash
+from deploy.flash import FlashReport, flash
 from deploy.installed import rollback, rotate, status
 from deploy.keys import keygen
 from deploy.pack import pack
+from deploy.transfer import _turn
 from deploy.verbs import _flash_lines
 from deploy.verbs import status as status_lines
 from edge.board import Board, locked
