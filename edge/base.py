@@ -19,7 +19,7 @@ SAMPLE_BYTES = 2 << 20  # of codes in each of the two samples
 SAMPLE_ROWS = 200  # a class
 _HEAD_ROOM = 1.5  # new things may excite a feature more than the training pictures did
 _RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the evened features' mean energy
-_BATCH = 256  # rows that are floats at once
+BATCH = 256  # rows that are floats at once
 _QUIET = 0.1  # a feature quieter than this part of the loudest is coded as if it were this loud
 
 
@@ -139,8 +139,8 @@ def _solve_with_best_penalty(
 def _leverage(inverse: np.ndarray, codes: np.ndarray, step: np.ndarray) -> np.ndarray:
     return np.concatenate(
         [
-            leverage(inverse, evened_rows(codes[i : i + _BATCH], step).astype(np.float32))
-            for i in range(0, len(codes), _BATCH)
+            leverage(inverse, evened_rows(codes[i : i + BATCH], step).astype(np.float32))
+            for i in range(0, len(codes), BATCH)
         ]
     )
 
@@ -148,20 +148,6 @@ def _leverage(inverse: np.ndarray, codes: np.ndarray, step: np.ndarray) -> np.nd
 def base_head(base: Base, labels: Tuple[str, ...]) -> Head:
     """The network's own classifier: what runs while nothing has been taught."""
     return Head(base.weights, base.bias, labels, 1.0, evened=False)
-
-
-def own_classifier(base: Base) -> np.ndarray:
-    """The network's own classifier, for rows [features of sum 1, 1], at the scale of the one-hot answers of a lesson.
-
-    Returns (D + 1, C) float64. Its scale, that of its bias, and a constant are those of least squares over the `choose`
-    sample. Of features, codes know all but their sum.
-    """
-    weights, bias = base.weights.astype(np.float64), base.bias.astype(np.float64)
-    found = plain_product(base.choose_codes, base.step, np.concatenate([weights, np.zeros((1, len(bias)))]))
-    columns = np.stack([found.ravel(), np.tile(bias, len(found)), np.ones(found.size)], axis=1)
-    wanted = np.eye(len(bias))[base.choose_targets]
-    of_weights, of_bias, constant = np.linalg.lstsq(columns, wanted.ravel(), rcond=None)[0]
-    return np.concatenate([of_weights * weights, [of_bias * bias + constant]])
 
 
 def encode(features: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -186,16 +172,7 @@ def evened_rows(codes: np.ndarray, step: np.ndarray) -> np.ndarray:
 def evened_product(codes: np.ndarray, step: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """evened_rows(codes, step) @ matrix, (N, K) float64, N above 0, with few of the rows in memory at a time."""
     weights = matrix * scale(step)[:, np.newaxis]
-    return np.concatenate([np.dot(with_one(codes[i : i + _BATCH]), weights) for i in range(0, len(codes), _BATCH)])
-
-
-def plain_product(codes: np.ndarray, step: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """As evened_product(), of the rows [features of sum 1, 1]: the squares of evened features, with their signs."""
-    found = []
-    for i in range(0, len(codes), _BATCH):
-        evened = codes[i : i + _BATCH] * step.astype(np.float64)
-        found.append(np.dot(evened * np.abs(evened), matrix[:-1]) + matrix[-1])
-    return np.concatenate(found)
+    return np.concatenate([np.dot(with_one(codes[i : i + BATCH]), weights) for i in range(0, len(codes), BATCH)])
 
 
 def scale(step: np.ndarray) -> np.ndarray:

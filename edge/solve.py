@@ -7,10 +7,11 @@ from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from edge.base import Base, base_head, evened_product, evened_rows, own_classifier, plain_product
+from edge.base import Base, base_head, evened_product, evened_rows
 from edge.enough import Enough, assess
 from edge.head import Head
 from edge.judge import Rows, best_offset, best_temperature, judge, mean_of_classes
+from edge.own_classifier import own_classifier, plain_product
 from edge.ridge import Fit, Known, blended, known, known_apart, learn, leave_one_out, leave_one_out_of_class
 from edge.unknown import Unlikeness, make_unlikeness
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge.base import base_head, encode, evened_rows
 from edge.head import scores
 from edge.judge import Rows, best_temperature, judge
+from edge.own_classifier import own_classifier, plain_product
 from edge.ridge import blended, known, known_apart, learn, leave_one_out, leave_one_out_of_class
 from edge.solve import solve
 
@@ -201,6 +202,15 @@ def test_a_correction_leaves_the_networks_own_answers_to_all_else(backbone):
     head = solve(base, KNOWN, {KNOWN[3]: _codes(backbone, KNOWN[3], 1, 2)}).head
     for column, letter in ((1, KNOWN[0]), (0, KNOWN[1])):
         assert (scores(head, backbone.engine.run(draw(letter, 30, 6))[0]).argmax(axis=1) == column).mean() > 0.9
+
+
+def test_what_corrections_are_put_beside_answers_as_the_network_does(backbone):
+    for letter in KNOWN:
+        features = backbone.engine.run(draw(letter, 30, 6))[0]
+        own = scores(base_head(backbone.base, KNOWN), features).argmax(axis=1)
+        codes = encode(features, backbone.base.step)
+        beside = plain_product(codes, backbone.base.step, own_classifier(backbone.base)).argmax(axis=1)
+        assert (beside == own).mean() > 0.95
 
 
 def test_new_classes_and_corrections_are_learnt_together(backbone):
