@@ -5,8 +5,8 @@ import numpy as np
 from edge.base import BATCH, Base
 from edge.head import softmax
 
-_SUMS = np.geomspace(0.3, 3000.0, 41)  # of features, in deviations of what their classifier makes of a sum of 1
-_SOFTER = (1.0, 2.0, 4.0, 8.0)  # temperatures
+_SUMS = np.geomspace(0.3, 3000.0, 41)  # of features, where 1 makes as much difference as the bias does
+_SHARP = (1.0, 2.0, 4.0, 8.0, 16.0)  # deviations of the logits
 _FITTED = 500  # rows of the `choose` sample that the sum is fitted to, about
 
 
@@ -25,13 +25,14 @@ def own_classifier(base: Base) -> np.ndarray:
 
 
 def _likeliest_sum(found: np.ndarray, bias: np.ndarray, targets: np.ndarray) -> float:
-    """found: (N, C) of features of sum 1. A network may be too sure, so that each sum has a temperature of its own."""
+    """found: (N, C) of features of sum 1. Each sum has a sharpness of its own: a network may be too sure, or unsure."""
     rows = slice(None, None, len(found) // _FITTED + 1)
     picked = np.arange(len(found[rows])), targets[rows]
-    sums = _SUMS / max(found.std(), 1e-12)
-    logits = [(each * found[rows] + bias) / softer for each in sums for softer in _SOFTER]
+    sums = _SUMS * max(bias.std(), 1e-12) / max(found.std(), 1e-12)
+    whole = [each * found[rows] + bias for each in sums]
+    logits = [sharp / max(each.std(), 1e-12) * each for each in whole for sharp in _SHARP]
     likelihoods = [np.log(np.maximum(softmax(each)[picked], 1e-12)).mean() for each in logits]
-    return float(sums[int(np.argmax(likelihoods)) // len(_SOFTER)])
+    return float(sums[int(np.argmax(likelihoods)) // len(_SHARP)])
 
 
 def plain_product(codes: np.ndarray, step: np.ndarray, matrix: np.ndarray) -> np.ndarray:
