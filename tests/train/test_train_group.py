@@ -1,6 +1,8 @@
 """Several processes: the same weights as one, each picture seen once, and a killed one that costs an epoch at most."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edge.contract.errors import UsageError
+from edge.contract.errors import EdgewiseError, UsageError
 from train.augment import Augmentation
 from train.data import load_data
 from train.group import ALONE, Group
@@ -27,6 +29,8 @@ RECIPE = replace(
     batch=30,
     augmentation=Augmentation(),  # each process draws its own
 )
+TRAIN = ["-m", "edgewise", "train", "digits.npz", "--recipe", "recipe.yaml", "--resume"]
+ENVIRONMENT = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
 NETWORK = """
 import os, signal
 from train.resnet import ResidualNetwork
@@ -63,8 +67,8 @@ def torchrun(here: Path, recipe: object, out: str, *options: str, **environment:
     """What `edgewise train` says, run in two processes, and its log, which is in the error, too."""
     (here / "recipe.yaml").write_text(recipe_text(recipe))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
-    command += ["-m", "edgewise", "train", "digits.npz", "--recipe", "recipe.yaml", "--out", out, "--resume"]
-    found = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", **environment}
+    command += [*TRAIN, "--out", out]
+    found = {**ENVIRONMENT, **environment}
     done = subprocess.run(command, cwd=here, env=found, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
@@ -95,11 +99,36 @@ def test_a_killed_process_is_restarted_and_all_go_on_from_the_last_whole_epoch_t
     torchrun(here, RECIPE, "whole")
     died = 2 * 3 + 2  # in the third epoch, of three steps each
     _, log = torchrun(here, RECIPE, "killed", "--max-restarts", "1", DIES_AT=str(died))
-    assert "edgewise: process 0 of 2 lost its connection to another one; expected" in log
     assert "fault of edgewise" not in log
     report = json.loads((here / "killed/train.json").read_text())
     assert (report["epochs"], report["steps"]) == (3, 9)
     assert (here / "killed/model.safetensors").read_bytes() == (here / "whole/model.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_process_whose_partner_is_killed_says_so_in_one_line_and_ends(here: Path) -> None:
+    """Started as torchrun would, but without it: it ends the one that is left, now and then before that speaks."""
+    (here / "recipe.yaml").write_text(recipe_text(RECIPE))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    told = {"TORCHELASTIC_RUN_ID": "ours", "TORCHELASTIC_RESTART_COUNT": "0", "WORLD_SIZE": "2", "DIES_AT": "2"}
+    told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    first, second = (
+        subprocess.Popen(
+            [sys.executable, *TRAIN, "--out", "pair"],
+            cwd=here,
+            env={**ENVIRONMENT, **told, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    )
+    _, log = first.communicate(timeout=300)
+    second.communicate(timeout=300)
+    assert second.returncode == -signal.SIGKILL
+    assert first.returncode == EdgewiseError.exit_code
+    assert "edgewise: process 0 of 2 lost its connection to another one; expected all of them to the end" in log
+    assert "Traceback" not in log
 
 
 def test_the_shares_of_all_processes_are_the_whole_batch_and_each_draws_for_itself() -> None:
