@@ -10,6 +10,8 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from bench.board_process import endure, first_label_seconds, slowest_imports, steady_memory_mb
 from bench.camera_peers import PeerLoop, peer_loops
 from bench.film_loop import OURS, RAW, Network, make_film, raw_network, time_film
@@ -95,7 +97,8 @@ class CameraBench:
             "peers": self.peers,
         }
         chosen = chosen_groups(groups, only)
-        with tempfile.TemporaryDirectory(prefix="edgewise-bench-") as folder:
+        # numpy's BLAS has one thread, as in the board's own process (edge/__main__.py): its pool waits by spinning
+        with threadpool_limits(1, "blas"), tempfile.TemporaryDirectory(prefix="edgewise-bench-") as folder:
             stand = make_stand(find_run(self.runs), Path(folder), self.settings.film_frames)
             for measure in chosen:
                 measure(stand)

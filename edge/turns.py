@@ -1,7 +1,8 @@
 """What lies between the threads that read the sources and the loop: of each source one slot, or a short queue.
 
 A live source's slot holds its newest frame; a film's queue holds the next few, all of which are taken. Sources with
-something to take have turns.
+something to take have turns. A frame that has waited in its slot is left for the next one where that is about to come:
+a loop slower than its camera would else answer with frames that are up to a whole interval old.
 """
 
 import collections
@@ -12,6 +13,8 @@ from typing import Any, Deque, Dict, List, NamedTuple, Optional, Sequence
 from edge.contract.results import SourceState
 
 _DEPTH = 4  # frames of a film that are read ahead
+_WAIT_SHARE = 0.1  # of the time since a frame was taken, for a newer one: the most that it slows the loop
+_LATE = 1.25  # intervals after a frame: the next one no longer is to be counted on
 _STALE_S = 1.0  # without a new frame, what a live source showed last is no longer what is there
 
 
@@ -29,6 +32,9 @@ class Turns:
         self._told: Deque[Taken] = collections.deque()
         self._latest: Dict[int, SourceState] = {}
         self._fed: Dict[int, float] = {}  # when a live source last gave a frame
+        self._interval: Dict[int, float] = {}  # from the frame before to that one
+        self._left: Dict[int, float] = {}  # live sources whose frame is left for the next one, and until when
+        self._taken = time.monotonic()  # when a frame last was
         self._going = len(self._items)
         self._error: Optional[Exception] = None
         self._next = 0
@@ -41,7 +47,10 @@ class Turns:
         with self._changed:
             if self._newest_only[index]:
                 items.clear()
-                self._fed[index] = time.monotonic()
+                now = time.monotonic()
+                self._interval[index] = now - self._fed.get(index, now)
+                self._fed[index] = now
+                self._left.pop(index, None)
                 self._no_longer_stale(index)
             while len(items) >= _DEPTH and not self._stopped:
                 self._changed.wait()
@@ -83,15 +92,22 @@ class Turns:
         None when all sources have ended; raises what ended one of them.
         """
         with self._changed:
-            until = time.monotonic() + timeout_s
+            asked = time.monotonic()
+            until = asked + timeout_s
+            self._left = self._about_to_be_newer(asked)
             while True:
                 self._find_stale()
                 if self._told:
                     return self._told.popleft()
                 taken = self._turn()
                 if taken is not None:
+                    self._taken = time.monotonic()
                     self._changed.notify_all()
                     return taken
+                if self._left:
+                    if not self._changed.wait(max(0.0, max(self._left.values()) - time.monotonic())):
+                        self._left.clear()
+                    continue
                 if self._error is not None:
                     raise self._error
                 if self._going == 0:
@@ -123,7 +139,13 @@ class Turns:
         count = len(self._items)
         for step in range(count):
             index = (self._next + step) % count
-            if self._items[index]:
+            if self._items[index] and index not in self._left:
                 self._next = index + 1
                 return Taken(index, self._items[index].popleft())
         return None
+
+    def _about_to_be_newer(self, now: float) -> Dict[int, float]:
+        """The live sources whose next frame is worth waiting for, and when it no longer is to be counted on."""
+        longest = now + _WAIT_SHARE * (now - self._taken)
+        late = {index: self._fed[index] + _LATE * interval for index, interval in self._interval.items()}
+        return {index: at for index, at in late.items() if self._items[index] and now < at <= longest}

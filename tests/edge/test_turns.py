@@ -87,6 +87,38 @@ def test_a_camera_without_a_new_frame_is_stale_and_live_again_with_one(monkeypat
     assert turns.take(0.0).item.state == "live" and turns.take(0.0).item == "new"
 
 
+@pytest.mark.parametrize(("interval", "waited", "answer"), [(0.6, 0.4, "new"), (0.6, 0.8, "old"), (10.0, 0.4, "old")])
+def test_a_frame_is_left_for_the_next_one_only_where_that_is_about_to_come(monkeypatch, interval, waited, answer):
+    now = [0.0]
+    monkeypatch.setattr("edge.turns.time.monotonic", lambda: now[0])
+    turns = Turns([True])
+    turns.tell(0, state("live"))
+    assert turns.take(0.0).item == state("live")
+    now[0] = 20.0
+    turns.put(0, "older")
+    now[0] += interval
+    turns.put(0, "old")
+    now[0] += waited  # nothing was taken yet, so a tenth of all this may be waited
+    camera = threading.Timer(0.05, turns.put, (0, "new"))
+    camera.start()
+    assert turns.take(1.0).item == answer
+    camera.join()
+
+
+def test_a_frame_whose_next_one_does_not_come_is_taken_after_all(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("edge.turns.time.monotonic", lambda: now[0])
+    turns = Turns([True, False])
+    turns.tell(0, state("live"))
+    assert turns.take(0.0).item == state("live")
+    for now[0] in (1.0, 1.03):
+        turns.put(0, now[0])
+    now[0] += 0.02
+    turns.put(1, "film")
+    assert turns.take(1.0) == Taken(1, "film")  # what is there of other sources need not wait
+    assert turns.take(1.0) == Taken(0, 1.03)
+
+
 def test_an_error_comes_after_the_frames_before_it_and_all_ends_with_the_last_source():
     turns = Turns([False, False])
     turns.put(0, "frame")
