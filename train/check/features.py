@@ -16,16 +16,18 @@ _PLAIN_SIDE = 32  # of the pixels that stand for features where there are no Ima
 class Features:
     """Of one picture after the other; a batch at a time goes through the network."""
 
-    def __init__(self) -> None:
+    def __init__(self, side: int = _SIDE, ways: int = 1) -> None:
+        """side: of what the network sees, in pixels. ways: 4 for each picture as it is and after each quarter turn."""
         self._network = None
-        side = _PLAIN_SIDE
-        if has_weights(_NETWORK):
-            side = _SIDE
+        self._ways = ways
+        if not has_weights(_NETWORK):
+            side = _PLAIN_SIDE
+        else:
             self._network = build_network(_NETWORK, 3, 1000, (side, side)).eval()
             load_pretrained(self._network, _NETWORK)
         self._spec = ModelSpec("", side, side, 3, 1, 1000)
         self._waiting: list[NDArray[np.uint8]] = []
-        self._rows: list[NDArray[np.float32]] = []
+        self._rows: list[NDArray[np.float16]] = []  # which is exact enough, and of 100,000 pictures in four ways 1 GB
 
     @property
     def made_by(self) -> str:
@@ -33,19 +35,20 @@ class Features:
 
     def see(self, pixels: NDArray[np.uint8]) -> None:
         """pixels: any size, grey or BGR."""
-        self._waiting.append(prepare(pixels, self._spec))
-        if len(self._waiting) == _BATCH:
+        square = prepare(pixels, self._spec)
+        self._waiting += [np.ascontiguousarray(np.rot90(square, way)) for way in range(self._ways)]
+        if len(self._waiting) >= _BATCH:
             self._compute()
 
-    def all(self) -> NDArray[np.float32]:
-        """(N, D), a row for each picture that was seen."""
+    def all(self) -> NDArray[np.float16]:
+        """(N * ways, D), a row for each way of each picture that was seen."""
         if self._waiting:
             self._compute()
-        return np.concatenate(self._rows) if self._rows else np.empty((0, 1), np.float32)
+        return np.concatenate(self._rows) if self._rows else np.empty((0, 1), np.float16)
 
     @torch.no_grad()
     def _compute(self) -> None:
         values = to_input(torch.from_numpy(np.stack(self._waiting)))
         features = self._network(values)[0] if self._network is not None else values.flatten(1)
-        self._rows.append(features.numpy())
+        self._rows.append(features.numpy().astype(np.float16))
         self._waiting.clear()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.check.features import Features
+from train.check.sideways import WAYS, Sideways, sideways
 from train.check.survey import Seen, Survey, survey
 from train.check.suspects import Suspect, suspects
 from train.check.twins import groups
@@ -14,6 +15,7 @@ from train.raw import RawData
 
 FEW = 10  # pictures of a class for training: below it nothing can be learnt safely
 UNEVEN = 10.0  # times as many pictures of one class as of another
+_TURNED_SIDE = 128  # pixels: four views at it cost as much as one at 224, and tell as well which way is up
 
 Progress = Callable[[str, int, int], None]
 
@@ -28,7 +30,8 @@ class Findings:
     leaks: tuple[tuple[Seen, ...], ...]  # groups in more than one part
     contradictions: tuple[tuple[Seen, ...], ...]  # groups with more than one label
     suspects: tuple[Suspect, ...]  # by row of survey.pictures
-    judged_by: str  # what made the features that suspects rest on
+    sideways: tuple[Sideways, ...]  # by row of survey.pictures
+    judged_by: str  # what made the features that suspects rest on, and what lies on its side
 
     @property
     def thin(self) -> tuple[str, ...]:
@@ -44,8 +47,13 @@ class Findings:
 
 def look_through(raw: RawData, progress: Progress) -> Findings:
     """Reads all pictures, finds copies and puts every picture through a network to find labels that do not fit."""
-    features = Features()
-    found = survey(raw, features.see, lambda done, of: progress("pictures", done, of))
+    features, views = Features(), Features(_TURNED_SIDE, WAYS)
+
+    def see(pixels: NDArray[np.uint8]) -> None:
+        features.see(pixels)
+        views.see(pixels)
+
+    found = survey(raw, see, lambda done, of: progress("pictures", done, of))
     targets = np.array([seen.target for seen in found.pictures], np.int64)
     groups_found = [tuple(found.pictures[i] for i in group) for group in groups(found.pictures)]
     leaks = [group for group in groups_found if len({seen.part for seen in group}) > 1]
@@ -59,6 +67,7 @@ def look_through(raw: RawData, progress: Progress) -> Findings:
         leaks=tuple(leaks),
         contradictions=tuple(contradictions),
         suspects=tuple(suspects(features.all(), targets)),
+        sideways=tuple(sideways(views.all())),
         judged_by=features.made_by,
     )
 

@@ -10,7 +10,7 @@ from train.check.survey import Seen
 from train.page import note, page, pictures, section, table, verdict
 from train.raw import RawData
 
-MOST_SUSPECTS = 60
+MOST_SUSPECTS = 60  # also of what lies on its side
 _MOST_GROUPS, _MOST_OF_GROUP = 40, 4
 
 Shown = tuple[NDArray[np.uint8], str, Sequence[str]]
@@ -26,6 +26,7 @@ def render(found: Findings, raw: RawData) -> str:
         section("In more than one part", _groups(found, raw, found.leaks)),
         section("The same picture, different labels", _groups(found, raw, found.contradictions)),
         section("Labels to look at", _suspects(found, raw)),
+        section("Perhaps not upright", _sideways(found, raw)),
         section("Copies", _groups(found, raw, found.copies)),
         section("Broken files", _broken(found)),
         section("Upright only by their EXIF tag", _names(found.survey.turned)),
@@ -50,6 +51,8 @@ def summary(found: Findings) -> list[str]:
     if found.suspects:
         count = len(found.suspects)
         lines.append(f"{count} labels are contradicted by the other pictures: some are mistakes, some hard pictures")
+    if found.sideways:
+        lines.append(f"{len(found.sideways)} pictures seem to lie on their side or upside down, and no tag says so")
     if found.thin:
         lines.append(f"fewer than {FEW} pictures to train on: {', '.join(found.thin)}")
     if found.unevenness >= UNEVEN:
@@ -91,6 +94,16 @@ def _suspects(found: Findings, raw: RawData) -> str:
     )
     judged = f"Judged by {found.judged_by}, each picture by a classifier that has not seen it."
     return note(told + judged) + pictures(items)
+
+
+def _sideways(found: Findings, raw: RawData) -> str:
+    if not found.sideways:
+        return note("None.")
+    items: list[Shown] = []
+    for each in found.sideways[:MOST_SUSPECTS]:
+        (shown,) = _seen(found, raw, [found.survey.pictures[each.picture]])
+        items.append((shown[0], shown[1], [*shown[2], f"upright if turned {each.turn} degrees clockwise"]))
+    return note("The surest first, judged by the other pictures, each taken for upright.") + pictures(items)
 
 
 def _seen(found: Findings, raw: RawData, group: Sequence[Seen]) -> Iterator[Shown]:

@@ -21,14 +21,13 @@ class Suspect:
     given: float  # probability of the label that it has
 
 
-def suspects(features: NDArray[np.float32], targets: NDArray[np.int64], seed: int = 0) -> list[Suspect]:
+def suspects(features: NDArray[np.float16], targets: NDArray[np.int64], seed: int = 0) -> list[Suspect]:
     """features: (N, D); targets: (N,). Those whose label is less likely than a guess, the least likely first.
 
     Classes with fewer than two pictures are passed over: nothing can be said of them.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from sklearn.preprocessing import normalize
 
     counts = np.bincount(targets)
     rows = np.flatnonzero(counts[targets] > 1)
@@ -37,10 +36,18 @@ def suspects(features: NDArray[np.float32], targets: NDArray[np.int64], seed: in
         return []
     folds = StratifiedKFold(min(FOLDS, int(counts[classes].max())), shuffle=True, random_state=seed)
     model = LogisticRegression(C=10.0, max_iter=300)
-    scaled = normalize(np.sign(features[rows]) * np.sqrt(np.abs(features[rows])))
+    scaled = evened(features[rows])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # is in training all the same
         found = cross_val_predict(model, scaled, targets[rows], cv=folds, method="predict_proba")
     given = found[np.arange(len(rows)), np.searchsorted(classes, targets[rows])]
     doubtful = [i for i in np.argsort(given, kind="stable") if given[i] < 1 / len(classes)]
     return [Suspect(int(rows[i]), int(classes[found[i].argmax()]), float(given[i])) for i in doubtful]
+
+
+def evened(features: NDArray[np.float16]) -> NDArray[np.float32]:
+    """(N, D). Square roots, with their signs, at length 1: a few loud features no longer outweigh the others."""
+    from sklearn.preprocessing import normalize
+
+    wide = features.astype(np.float32)
+    return np.asarray(normalize(np.sign(wide) * np.sqrt(np.abs(wide))), np.float32)

@@ -20,8 +20,8 @@ def check(
 ) -> Outcome:
     """Look through pictures before training on them, and write a page of what was found.
 
-    Broken files, copies, copies that are in train and in test, labels that the other pictures contradict, classes with
-    too few pictures. Nothing is changed.
+    Broken files, copies, copies that are in train and in test, labels that the other pictures contradict, pictures that
+    lie on their side, classes with too few pictures. Nothing is changed.
 
     Examples: edgewise check photos/; edgewise check photos.zip --out look.html --json
     """
@@ -51,6 +51,10 @@ def _fields(found: Findings, out: Path) -> dict[str, object]:
                 "probability": suspect.given,
             }
             for suspect in found.suspects[:MOST_SUSPECTS]
+        ],
+        "sideways": [
+            {"name": pictures[each.picture].name, "turn_clockwise": each.turn, "times_as_upright": each.times}
+            for each in found.sideways[:MOST_SUSPECTS]
         ],
         "judged_by": found.judged_by,
         "thin": list(found.thin),
