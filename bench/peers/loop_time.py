@@ -15,10 +15,8 @@ def first_frame(film: str) -> "cv2.typing.MatLike":
     return cv2.VideoCapture(film).read()[1]
 
 
-def report(
-    network: str, film: str, frames: int, raw: Callable[[], object], classify: Callable[["cv2.typing.MatLike"], object]
-) -> None:
-    """Prints a line of JSON. raw: one call of the network, timed `frames` times; classify: one frame of the film."""
+def report(network: str, frames: int, raw: Callable[[], object], loop: Callable[[], int]) -> None:
+    """Prints a line of JSON. raw: one call of the network, timed `frames` times; loop: a film, returns its frames."""
     raw_ms, loop_ms = [], []
     for _ in range(ROUNDS):
         started = time.perf_counter()
@@ -26,13 +24,13 @@ def report(
             raw()
         raw_ms.append((time.perf_counter() - started) / frames * 1e3)
         started = time.perf_counter()
-        count = _loop(film, classify)
+        count = loop()
         loop_ms.append((time.perf_counter() - started) / count * 1e3)
     said = {"network": network, "raw_ms": statistics.median(raw_ms), "loop_ms": statistics.median(loop_ms)}
     sys.stdout.write(json.dumps(said) + "\n")
 
 
-def _loop(film: str, classify: Callable[["cv2.typing.MatLike"], object]) -> int:
+def in_turn(film: str, classify: Callable[["cv2.typing.MatLike"], object]) -> int:
     """As samples do it: read a frame, classify it. Returns how many there were."""
     capture, count = cv2.VideoCapture(film), 0
     while True:

@@ -8,7 +8,7 @@ import time
 
 import cv2
 import mediapipe as mp
-from loop_time import first_frame, report
+from loop_time import first_frame, in_turn, report
 
 
 def main(film: str, model: str = "efficientnet_lite0.tflite") -> None:
@@ -22,7 +22,7 @@ def main(film: str, model: str = "efficientnet_lite0.tflite") -> None:
             picture = mp.Image(mp.ImageFormat.SRGB, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
             classifier.classify_for_video(picture, time.monotonic_ns() // 1000)
 
-        report("Lite0 in TFLite", film, 30, lambda: classify(first), classify)
+        report("Lite0 in TFLite", 30, lambda: classify(first), lambda: in_turn(film, classify))
 
 
 if __name__ == "__main__":

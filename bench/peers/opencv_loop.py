@@ -1,10 +1,11 @@
 """A peer: OpenCV's own sample for classification, samples/dnn/classification.py. FILM FLOAT.onnx"""
 
 import sys
+from functools import partial
 
 import cv2
 import numpy as np
-from loop_time import first_frame, report
+from loop_time import first_frame, in_turn, report
 
 
 def main(film: str, model: str) -> None:
@@ -20,7 +21,8 @@ def main(film: str, model: str) -> None:
 
     blob = blob_of(first_frame(film))
     infer(blob)
-    report("Lite0 FP32 in cv2.dnn", film, 20, lambda: infer(blob), lambda image: infer(blob_of(image)))
+    loop = partial(in_turn, film, lambda image: infer(blob_of(image)))
+    report("Lite0 FP32 in cv2.dnn", 20, partial(infer, blob), loop)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 
 import cv2
 import torch
-from loop_time import report
+from loop_time import in_turn, report
 from PIL import Image
 
 import train.vision  # noqa: F401  so that torchvision loads beside a CPU build of torch
@@ -30,7 +30,7 @@ def main(film: str) -> None:
         ask(Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)))
 
     raw()
-    report("MobileNetV2 FP32 in torch", film, 30, raw, classify)
+    report("MobileNetV2 FP32 in torch", 30, raw, lambda: in_turn(film, classify))
 
 
 if __name__ == "__main__":
