@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.groups import chosen_groups
-from bench.planted_pictures import planted_rows
+from bench.planted_pictures import planted_rows, turned_row
 from bench.rows import Row, machine, write
 from bench.train_processes import process_rows
 from bench.train_speed import train_speed_rows
@@ -53,7 +53,11 @@ class TrainingBench:
         return trained_rows(claim, self.runs, self.seeds, self.command, partial(self.progress, claim.group))
 
     def check(self) -> list[Row]:
-        return planted_rows(self.trashnet(), _PLANTED, self.command, self.progress)
+        animals = self.pictures("animals_photo", "animals_photo.zip")
+        return [
+            *planted_rows(self.trashnet(), _PLANTED, self.command, self.progress),
+            turned_row(animals, _PLANTED, self.command, self.progress),
+        ]
 
     def speed(self) -> list[Row]:
         return train_speed_rows(self.trashnet(), self.seeds == QUICK, self.command, partial(self.progress, "speed"))
@@ -62,7 +66,10 @@ class TrainingBench:
         return process_rows(self.seeds, self.command, partial(self.progress, "processes"))
 
     def trashnet(self) -> Path:
-        pictures = self.data / "trashnet" / "trashnet_256.zip"
-        if not pictures.exists():
-            raise InputError(f"{pictures} is missing", "TrashNet's pictures", "name their folder's folder with --data")
-        return pictures
+        return self.pictures("trashnet", "trashnet_256.zip")
+
+    def pictures(self, folder: str, name: str) -> Path:
+        found = self.data / folder / name
+        if not found.exists():
+            raise InputError(f"{found} is missing", "its pictures", "name their folder's folder with --data")
+        return found

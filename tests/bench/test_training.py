@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.planted_pictures import count_found, plant
+from bench.planted_pictures import count_found, plant, turn
 from bench.trained import Claim, trained_rows
 from bench.training import TrainingBench
 from edge.contract.errors import InputError, UsageError
@@ -40,8 +40,8 @@ def test_without_a_finished_run_or_with_an_unknown_group_it_says_so(tmp_path: Pa
     bench = TrainingBench(tmp_path, tmp_path, tmp_path / "out", 1, "bench", lambda stage, step, steps: None)
     with pytest.raises(UsageError, match="the group 'nope'; expected trashnet, animals, mnist, check"):
         bench.measure("nope")
-    for group in ("check", "speed"):
-        with pytest.raises(InputError, match=r"trashnet_256\.zip is missing"):
+    for group, missing in (("check", "animals_photo.zip"), ("speed", "trashnet_256.zip")):
+        with pytest.raises(InputError, match=f"{missing} is missing"):
             bench.measure(group)
 
 
@@ -63,3 +63,14 @@ def test_what_is_planted_is_counted_where_check_finds_it(tmp_path: Path) -> None
     assert broken == 20
     assert 15 < copies <= 30  # cut by three pixels, a picture of 64 is another one
     assert 5 < leaks <= 10
+
+
+def test_what_is_turned_is_upright_again_after_the_turn_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "train/a").mkdir(parents=True)
+    upright = np.zeros((40, 60, 3), np.uint8)
+    upright[:10] = 255  # a white sky
+    for i in range(20):
+        cv2.imwrite(str(tmp_path / f"train/a/{i}.jpg"), upright)
+    for name, degrees in turn(tmp_path, np.random.default_rng(0)).items():
+        picture = np.rot90(cv2.imread(str(tmp_path / name)), -degrees // 90)  # clockwise
+        assert picture.shape == upright.shape and picture[:8].min() > 200 > 50 > picture[12:].max()
