@@ -92,5 +92,7 @@ def infer(session: Any, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 def run_in_batches(engine: Engine, pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """As Engine.run, for any number of pictures, as many at once as leave a small board memory."""
     batch = max(1, _BATCH_PIXELS // (pixels.shape[1] * pixels.shape[2]))
+    if len(pixels) <= batch:
+        return engine.run(pixels)
     parts = [engine.run(pixels[i : i + batch]) for i in range(0, len(pixels), batch)]
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])

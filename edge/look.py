@@ -19,7 +19,7 @@ _ENDS = ((0.5, 99.5), (5.0, 95.0), (0.5, 95.0), (5.0, 99.5), (0.5, 80.0), (0.5, 
 _INK = ((0.5, 20.0), (0.5, 35.0), (5.0, 35.0), (65.0, 99.5), (80.0, 99.5))
 _WHITE = (80.0, 95.0, 99.5)  # percent: a gain takes it to 255
 _BESIDE = " beside "
-_SAME = np.arange(256, dtype=np.uint8)[:, np.newaxis]  # what the identity makes of each byte
+_SAME = {channels: np.repeat(np.arange(256, dtype=np.uint8), channels).tobytes() for channels in (1, 3)}  # identities
 
 
 class Look(NamedTuple):
@@ -44,7 +44,7 @@ def apply_table(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
 
     For the identity that is `pixels` itself: it is what most cameras have, for each frame.
     """
-    if (table == _SAME).all():
+    if table.tobytes() == _SAME[table.shape[1]]:
         return pixels
     flat = pixels.reshape(-1, 1, pixels.shape[-1])
     return cv2.LUT(flat, table[:, np.newaxis, :].reshape(256, 1, -1)).reshape(pixels.shape)
