@@ -67,7 +67,7 @@ def look_through(raw: RawData, progress: Progress) -> Findings:
         leaks=tuple(leaks),
         contradictions=tuple(contradictions),
         suspects=tuple(suspects(features.all(), targets)),
-        sideways=tuple(sideways(views.all())),
+        sideways=tuple(sideways(views.all(), lambda done, of: progress("upright", done, of))),
         judged_by=features.made_by,
     )
 
