@@ -1,7 +1,8 @@
 """What is to be looked at in a data set before it is trained on."""
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from train.raw import RawData
 
 FEW = 10  # pictures of a class for training: below it nothing can be learnt safely
 UNEVEN = 10.0  # times as many pictures of one class as of another
+_MOST_VIEWED = 5000  # pictures, spread over all, whose four views are compared: each takes as long as its label does
 _TURNED_SIDE = 128  # pixels: four views at it cost as much as one at 224, and tell as well which way is up
 
 Progress = Callable[[str, int, int], None]
@@ -31,6 +33,7 @@ class Findings:
     contradictions: tuple[tuple[Seen, ...], ...]  # groups with more than one label
     suspects: tuple[Suspect, ...]  # by row of survey.pictures
     sideways: tuple[Sideways, ...]  # by row of survey.pictures
+    viewed: int  # of how many pictures it was asked which way up they are
     judged_by: str  # what made the features that suspects rest on, and what lies on its side
 
     @property
@@ -48,12 +51,16 @@ class Findings:
 def look_through(raw: RawData, progress: Progress) -> Findings:
     """Reads all pictures, finds copies and puts every picture through a network to find labels that do not fit."""
     features, views = Features(), Features(_TURNED_SIDE, WAYS)
+    every = -(-sum(len(part.targets) for part in raw.parts.values()) // _MOST_VIEWED)
+    numbers = itertools.count()
 
     def see(pixels: NDArray[np.uint8]) -> None:
         features.see(pixels)
-        views.see(pixels)
+        if next(numbers) % every == 0:
+            views.see(pixels)
 
     found = survey(raw, see, lambda done, of: progress("pictures", done, of))
+    lying = sideways(views.all(), lambda done, of: progress("upright", done, of))
     targets = np.array([seen.target for seen in found.pictures], np.int64)
     groups_found = [tuple(found.pictures[i] for i in group) for group in groups(found.pictures)]
     leaks = [group for group in groups_found if len({seen.part for seen in group}) > 1]
@@ -67,7 +74,8 @@ def look_through(raw: RawData, progress: Progress) -> Findings:
         leaks=tuple(leaks),
         contradictions=tuple(contradictions),
         suspects=tuple(suspects(features.all(), targets)),
-        sideways=tuple(sideways(views.all(), lambda done, of: progress("upright", done, of))),
+        sideways=tuple(replace(each, picture=each.picture * every) for each in lying),
+        viewed=len(range(0, len(found.pictures), every)),
         judged_by=features.made_by,
     )
 

@@ -52,7 +52,8 @@ def summary(found: Findings) -> list[str]:
         count = len(found.suspects)
         lines.append(f"{count} labels are contradicted by the other pictures: some are mistakes, some hard pictures")
     if found.sideways:
-        lines.append(f"{len(found.sideways)} pictures seem to lie on their side or upside down, and no tag says so")
+        of = f"{len(found.sideways)} of {found.viewed} pictures looked at"
+        lines.append(f"{of} seem to lie on their side or upside down, and no tag says so")
     if found.thin:
         lines.append(f"fewer than {FEW} pictures to train on: {', '.join(found.thin)}")
     if found.unevenness >= UNEVEN:
@@ -103,7 +104,8 @@ def _sideways(found: Findings, raw: RawData) -> str:
     for each in found.sideways[:MOST_SUSPECTS]:
         (shown,) = _seen(found, raw, [found.survey.pictures[each.picture]])
         items.append((shown[0], shown[1], [*shown[2], f"upright if turned {each.turn} degrees clockwise"]))
-    return note("The surest first, judged by the other pictures, each taken for upright.") + pictures(items)
+    asked = f"Of {found.viewed} pictures, the surest first, judged by the others, each taken for upright."
+    return note(asked) + pictures(items)
 
 
 def _seen(found: Findings, raw: RawData, group: Sequence[Seen]) -> Iterator[Shown]:
