@@ -20,14 +20,14 @@ class Features:
         """side: of what the network sees, in pixels. ways: 4 for each picture as it is and after each quarter turn."""
         self._network = None
         self._ways = ways
-        if not has_weights(_NETWORK):
-            side = _PLAIN_SIDE
-        else:
+        if has_weights(_NETWORK):
             self._network = build_network(_NETWORK, 3, 1000, (side, side)).eval()
             load_pretrained(self._network, _NETWORK)
+        else:
+            side = _PLAIN_SIDE
         self._spec = ModelSpec("", side, side, 3, 1, 1000)
         self._waiting: list[NDArray[np.uint8]] = []
-        self._rows: list[NDArray[np.float16]] = []  # which is exact enough, and of 100,000 pictures in four ways 1 GB
+        self._rows: list[NDArray[np.float32]] = []
 
     @property
     def made_by(self) -> str:
@@ -40,15 +40,15 @@ class Features:
         if len(self._waiting) >= _BATCH:
             self._compute()
 
-    def all(self) -> NDArray[np.float16]:
+    def all(self) -> NDArray[np.float32]:
         """(N * ways, D), a row for each way of each picture that was seen."""
         if self._waiting:
             self._compute()
-        return np.concatenate(self._rows) if self._rows else np.empty((0, 1), np.float16)
+        return np.concatenate(self._rows) if self._rows else np.empty((0, 1), np.float32)
 
     @torch.no_grad()
     def _compute(self) -> None:
         values = to_input(torch.from_numpy(np.stack(self._waiting)))
         features = self._network(values)[0] if self._network is not None else values.flatten(1)
-        self._rows.append(features.numpy().astype(np.float16))
+        self._rows.append(features.numpy())
         self._waiting.clear()

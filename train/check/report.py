@@ -83,29 +83,35 @@ def _groups(found: Findings, raw: RawData, groups: Sequence[Sequence[Seen]]) -> 
 def _suspects(found: Findings, raw: RawData) -> str:
     if not found.suspects:
         return note("None.")
-    items: list[Shown] = []
-    for suspect in found.suspects[:MOST_SUSPECTS]:
-        (shown,) = _seen(found, raw, [found.survey.pictures[suspect.picture]])
-        told = f"rather {found.labels[suspect.likeliest]}; its own label: {suspect.given:.1%}"
-        items.append((shown[0], shown[1], [*shown[2], told]))
+    shown = [
+        (each.picture, f"rather {found.labels[each.likeliest]}; its own label: {each.given:.1%}")
+        for each in found.suspects[:MOST_SUSPECTS]
+    ]
     told = (
-        f"{len(items)} of {len(found.suspects)}, the least likely labels first. "
-        if len(items) < len(found.suspects)
+        f"{len(shown)} of {len(found.suspects)}, the least likely labels first. "
+        if len(shown) < len(found.suspects)
         else ""
     )
     judged = f"Judged by {found.judged_by}, each picture by a classifier that has not seen it."
-    return note(told + judged) + pictures(items)
+    return note(told + judged) + _told(found, raw, shown)
 
 
 def _sideways(found: Findings, raw: RawData) -> str:
     if not found.sideways:
         return note("None.")
-    items: list[Shown] = []
-    for each in found.sideways[:MOST_SUSPECTS]:
-        (shown,) = _seen(found, raw, [found.survey.pictures[each.picture]])
-        items.append((shown[0], shown[1], [*shown[2], f"upright if turned {each.turn} degrees clockwise"]))
+    shown = [
+        (each.picture, f"upright if turned {each.turn} degrees clockwise") for each in found.sideways[:MOST_SUSPECTS]
+    ]
     asked = f"Of {found.viewed} pictures, the surest first, judged by the others, each taken for upright."
-    return note(asked) + pictures(items)
+    return note(asked) + _told(found, raw, shown)
+
+
+def _told(found: Findings, raw: RawData, shown: Sequence[tuple[int, str]]) -> str:
+    """Pictures, rows of found.survey.pictures, each with what is told of it."""
+    seen = _seen(found, raw, [found.survey.pictures[picture] for picture, _ in shown])
+    return pictures(
+        (pixels, name, [*lines, told]) for (pixels, name, lines), (_, told) in zip(seen, shown, strict=True)
+    )
 
 
 def _seen(found: Findings, raw: RawData, group: Sequence[Seen]) -> Iterator[Shown]:

@@ -29,7 +29,7 @@ class Sideways:
 
 
 def sideways(
-    features: NDArray[np.float16], progress: Callable[[int, int], None] = lambda done, of: None, seed: int = 0
+    features: NDArray[np.float32], progress: Callable[[int, int], None] = lambda done, of: None, seed: int = 0
 ) -> list[Sideways]:
     """features: (N * WAYS, D), of each picture after 0 to 3 quarter turns against the clock. The surest first.
 

@@ -21,7 +21,7 @@ class Suspect:
     given: float  # probability of the label that it has
 
 
-def suspects(features: NDArray[np.float16], targets: NDArray[np.int64], seed: int = 0) -> list[Suspect]:
+def suspects(features: NDArray[np.float32], targets: NDArray[np.int64], seed: int = 0) -> list[Suspect]:
     """features: (N, D); targets: (N,). Those whose label is less likely than a guess, the least likely first.
 
     Classes with fewer than two pictures are passed over: nothing can be said of them.
@@ -45,9 +45,8 @@ def suspects(features: NDArray[np.float16], targets: NDArray[np.int64], seed: in
     return [Suspect(int(rows[i]), int(classes[found[i].argmax()]), float(given[i])) for i in doubtful]
 
 
-def evened(features: NDArray[np.float16]) -> NDArray[np.float32]:
+def evened(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, D). Square roots, with their signs, at length 1: a few loud features no longer outweigh the others."""
     from sklearn.preprocessing import normalize
 
-    wide = features.astype(np.float32)
-    return np.asarray(normalize(np.sign(wide) * np.sqrt(np.abs(wide))), np.float32)
+    return np.asarray(normalize(np.sign(features) * np.sqrt(np.abs(features))), np.float32)
