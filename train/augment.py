@@ -30,6 +30,7 @@ class Augmentation:
     contrast: Annotated[float, "As brightness."] = 0.0
     saturation: Annotated[float, "As brightness."] = 0.0
     flip: Annotated[float, "Probability of a left-right mirror image."] = 0.0
+    invert: Annotated[float, "Probability of the negative: dark ink for white chalk."] = 0.0
 
     def __post_init__(self) -> None:
         for name, bound in _MOST.items():
@@ -50,6 +51,7 @@ _MOST = {
     "contrast": 1,
     "saturation": 1,
     "flip": 1,
+    "invert": 1,
 }
 
 
@@ -85,6 +87,8 @@ def _transform(strengths: Augmentation, size: tuple[int, int]) -> transforms.Com
         steps.append(transforms.Resize(size))  # gives those of this size back as they are
     if strengths.degrees or strengths.translate or strengths.scale or strengths.shear:
         steps.append(_affine(strengths))
+    if strengths.invert:
+        steps.append(transforms.RandomInvert(strengths.invert))
     steps.append(transforms.ColorJitter(strengths.brightness, strengths.contrast, strengths.saturation))
     steps.append(transforms.RandomHorizontalFlip(strengths.flip))
     return transforms.Compose(steps)

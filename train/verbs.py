@@ -34,7 +34,7 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="small, photos, photos-few, photos-large or a YAML file: by default what suits the pictures."
+            help="small, digits, photos, photos-few, photos-large or a YAML file: by default what suits the pictures."
         ),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side, instead of the recipe's: 32 to 512.")] = None,

@@ -34,7 +34,7 @@ RECIPE = [
         "patience",
     ),
     *("mixup", "cutmix", "degrees", "translate", "scale", "crop", "shear", "brightness", "contrast", "saturation"),
-    "flip",
+    *("flip", "invert"),
 ]
 DESK = {
     "check": ["data", "out"],

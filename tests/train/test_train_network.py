@@ -21,8 +21,9 @@ PLANNED = {
     nn.ZeroPad2d, nn.Dropout, nn.Identity, nn.Linear,
 }  # fmt: skip
 STRONG = Augmentation(
-    degrees=20, translate=0.1, scale=0.2, shear=10, crop=0.5, brightness=0.3, contrast=0.3, saturation=0.3, flip=0.5
-)
+    degrees=20, translate=0.1, scale=0.2, shear=10, crop=0.5, brightness=0.3, contrast=0.3, saturation=0.3, flip=0.5,
+    invert=0.5,
+)  # fmt: skip
 
 
 def pictures(count: int, channels: int = 3) -> torch.Tensor:
@@ -173,6 +174,14 @@ def test_changed_pictures_are_bytes_of_the_same_shape_and_differ_among_each_othe
     after = make_augment(STRONG, 0)(before)
     assert after.shape == before.shape and after.dtype == torch.uint8
     assert len({bytes(picture.numpy().tobytes()) for picture in after}) > 1
+
+
+def test_a_picture_becomes_its_negative_as_often_as_asked() -> None:
+    before = pictures(64)
+    assert torch.equal(make_augment(Augmentation(invert=1), 0)(before), 255 - before)
+    after = make_augment(Augmentation(invert=0.5), 0)(before)
+    negatives = (after == 255 - before).all((1, 2, 3))
+    assert torch.equal(after[~negatives], before[~negatives]) and 0 < negatives.sum() < len(before)
 
 
 def test_changes_repeat_with_the_seed_and_the_count_of_calls_whatever_the_global_generator_does() -> None:

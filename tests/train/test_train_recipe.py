@@ -26,7 +26,7 @@ def test_a_recipe_is_found_by_name_or_by_path(tmp_path: Path) -> None:
 
 
 def test_a_recipe_that_is_not_there_is_refused_with_the_known_names() -> None:
-    with pytest.raises(UsageError, match="there is no recipe 'nope'; expected a readable YAML file, or one of photos"):
+    with pytest.raises(UsageError, match="there is no recipe 'nope'; expected a readable YAML file, or one of digits"):
         load_recipe("nope")
 
 
