@@ -23,6 +23,7 @@ from edge.contract.errors import GateError, UsageError
 from edge.contract.files import write_whole
 from edge.contract.spec import ModelSpec
 from train.checkpoint import EpochMetrics, State, read_checkpoint, write_checkpoint
+from train.compiler import compile_network
 from train.data import DataSet, Progress
 from train.epoch import Diverged, train_epoch
 from train.freeze import freeze, layer_shares
@@ -56,6 +57,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     pieces: int = 1,
     profile: bool = False,
+    compiled: bool = False,
     began: float | None = None,
     group: Group = ALONE,
 ) -> TrainReport | None:
@@ -63,11 +65,12 @@ def train(
 
     device: "cpu" or "cuda", by default the GPU if there is one. progress gets the step and the number of steps. stop is
     asked before every step: once it says yes, the run ends with what was learnt until then. pieces: in which a batch
-    goes through the network. profile: also leaves a trace of a few steps. began: time.monotonic() from which the time
-    to the first step counts, by default now. group: the processes that train together, all with the same arguments and
-    one folder; only the first returns a report. Raises UsageError for a folder that holds something else, a device that
-    is not there, a GPU too small for two pictures or a batch too small for `pieces` and `group`, FormatError for a
-    damaged checkpoint, GateError if the training diverges at every learning rate that is tried.
+    goes through the network. profile: also leaves a trace of a few steps. compiled: by torch.compile. began:
+    time.monotonic() from which the time to the first step counts, by default now. group: the processes that train
+    together, all with the same arguments and one folder; only the first returns a report. Raises UsageError for a
+    folder that holds something else, a device that is not there, a GPU too small for two pictures or a batch too small
+    for `pieces` and `group`, FormatError for a damaged checkpoint, GateError if the training diverges at every learning
+    rate that is tried.
     """
     began = time.monotonic() if began is None else began
     where = _choose_device(device, group)
@@ -77,7 +80,10 @@ def train(
     epochs = recipe.epochs_for(len(data.train.targets))
 
     def start() -> State:
-        return _start(data, recipe, folder, where, began, pieces, group)
+        state = _start(data, recipe, folder, where, began, pieces, group)
+        if compiled:
+            compile_network(state.network)
+        return state
 
     state = start()
     writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=state.epoch + 1) if group.first else nullcontext()

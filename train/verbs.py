@@ -11,6 +11,7 @@ import typer
 
 from edge.contract.results import Outcome
 from train.choose import Choice, choose_recipe
+from train.compiler import compiler_errors
 from train.data import open_data, prepare_data
 from train.group import joined
 from train.import_run import import_run
@@ -42,6 +43,10 @@ def train(
     device: Annotated[str | None, typer.Option(help="cpu or cuda: by default the GPU if there is one.")] = None,
     pieces: Annotated[int, typer.Option(help="In which a batch goes through the network, to save memory.", min=1)] = 1,
     profile: Annotated[bool, typer.Option("--profile", help="Leave a trace of a few steps, too.")] = False,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="By torch.compile: a minute more, which a long training on a GPU may repay."),
+    ] = False,
     **given: Any,
 ) -> Outcome:
     """Train a network on a folder of pictures.
@@ -61,7 +66,7 @@ def train(
         settings = override(override(named, {"height": size, "width": size}), given)
         sides = (settings.height, settings.width)
         pictures = prepare_data(raw, settings.seed, sides, progress=lambda done, of: progress("pictures", done, of))
-    with joined() as group, until_interrupted() as stop, disk_errors(out):
+    with joined() as group, until_interrupted() as stop, disk_errors(out), compiler_errors():
         report = run_training(
             pictures,
             settings,
@@ -72,6 +77,7 @@ def train(
             stop=stop,
             pieces=pieces,
             profile=profile,
+            compiled=compiled,
             began=began,
             group=group,
         )

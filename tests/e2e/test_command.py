@@ -38,7 +38,7 @@ RECIPE = [
 ]
 DESK = {
     "check": ["data", "out"],
-    "train": ["data", "out", "recipe", "size", "resume", "device", "pieces", "profile", *RECIPE],
+    "train": ["data", "out", "recipe", "size", "resume", "device", "pieces", "profile", "compiled", *RECIPE],
     "compare": ["runs", "out"],
     "import": ["network", "out", "weights", "labels", "size"],
     "quantize": [
