@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge.base import Rows, make_base, write_base
+from edge.base import write_base
 from edge.contract.errors import InputError
 from edge.contract.files import write_whole
 from edge.contract.labels import labels_text
 from edge.contract.spec import FORMS, spec_text
-from edge.engine import Engine, run_in_batches
 from quantize.certificate import Measured, agreement, certificate, divergence, measure
 from quantize.claims import Certified, require_golden
 from quantize.deep import write_deep
@@ -44,6 +43,7 @@ from quantize.plan import Plan
 from quantize.ptq import PtqRecipe, ptq
 from quantize.qat import fine_tune
 from quantize.recipe import Recipe
+from quantize.remembered import remembered, remembered_base
 from quantize.sensitivity import sensitivity
 from quantize.simulate import simulate
 from quantize.split import Split, split_channels
@@ -212,11 +212,7 @@ def _write_rest(folder: Path, run: Run, material: Material, integers: Integers) 
     write_golden(folder / "golden.npz", integers, run.spec, material.test)
     if material.labelled is None:
         return  # what is not known cannot be taught beside: pack says so
-    engine = Engine(str(folder / "model.u8.onnx"))
-    data = material.labelled
-    parts = (data.train, data.val, data.test)
-    train, choose, report = (Rows(run_in_batches(engine, part.pixels)[0], part.targets) for part in parts)
-    base = make_base(train, choose, report, integers.weight.T.copy(), integers.bias, run.seed)
+    base = remembered_base(folder / "model.u8.onnx", integers, run, material.labelled)
     write_base(str(folder / "head.npz"), base)
 
 
@@ -224,7 +220,7 @@ def _write_deep(folder: Path, run: Run, material: Material, integers: Integers) 
     data = material.labelled
     if data is None:
         raise InputError("pictures without labels", "a data set for --deeper", "leave out --deeper")
-    write_deep(folder, integers, run.spec, (data.train, data.val, data.test), run.seed)
+    write_deep(folder, integers, run.spec, remembered(run, data), run.seed)
 
 
 def _peak_memory_bytes() -> int:

@@ -17,14 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from numpy.typing import NDArray
 from torch import nn
 
-from edge.base import Rows, make_base, read_base
+from edge.base import read_base
 from edge.contract.archive import Archive
 from edge.contract.errors import FormatError, GateError, InputError
 from edge.contract.labels import parse_labels
 from edge.contract.results import Outcome
 from edge.contract.spec import parse_spec_text, spec_text
 from edge.deep import REPLAY
-from edge.engine import Engine, run_in_batches
 from edge.trust import key_id
 from edge.trust import verify as verify_signature
 from quantize.certificate import Measured, certificate, measure
@@ -43,6 +42,7 @@ from quantize.claims import (
 from quantize.html import PAGE, render_report
 from quantize.integers import Integers
 from quantize.material import load_material
+from quantize.remembered import remembered_base
 from quantize.split_record import read_splits, split_as_read, split_record
 from quantize.trace import make_plan
 from train.data import DataSet, load_data
@@ -141,7 +141,7 @@ def verify_subject(subject: Subject, data: str | None, deep: bool, progress: Pro
     claims += figure_claims(remade, certified.report, frozenset(beyond))
     not_remade = [*beyond, *(name for name in certified.report if name not in (*remade, "files", "ready"))]
     if deep and tested is not None and tested.labelled is not None and subject.run is not None:
-        claims.append(_base_claim(certified, integers, tested.labelled, subject.run.seed))
+        claims.append(_base_claim(certified, integers, subject.run, tested.labelled))
     elif (certified.folder / "head.npz").exists():
         not_remade.append("head.npz's base")
     return claims, not_remade
@@ -189,12 +189,9 @@ def _page_claim(certified: Certified, integers: Integers, tested: Tested, measur
     )
 
 
-def _base_claim(certified: Certified, integers: Integers, data: DataSet, seed: int) -> Claim:
+def _base_claim(certified: Certified, integers: Integers, run: Run, data: DataSet) -> Claim:
     """The base of learning, made again from every training picture by the u8 file."""
-    engine = Engine(str(certified.model("u8")))
-    parts = (data.train, data.val, data.test)
-    train, choose, report = (Rows(run_in_batches(engine, part.pixels)[0], part.targets) for part in parts)
-    remade = make_base(train, choose, report, integers.weight.T.copy(), integers.bias, seed)
+    remade = remembered_base(certified.model("u8"), integers, run, data)
     found = read_base(str(certified.folder / "head.npz"), certified.spec)
     differing = [name for name in found._fields if not _same(getattr(found, name), getattr(remade, name))]
     text = f"{', '.join(differing)} differ" if differing else f"what {len(data.train.targets)} training pictures give"
