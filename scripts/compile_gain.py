@@ -12,7 +12,6 @@ from statistics import median
 import torch
 from torch.nn.functional import cross_entropy
 
-from train.compiler import compile_network
 from train.memory import keep_freed_memory
 from train.network import build_network
 
@@ -24,7 +23,7 @@ def main() -> None:
     keep_freed_memory()
     pixels = torch.randn(batch, channels, side, side).to(memory_format=torch.channels_last)
     networks = [build_network(name, channels, 10, (side, side)).to(memory_format=torch.channels_last) for _ in range(2)]
-    compile_network(networks[1])
+    networks[1].compile()
     for network, title in zip(networks, ("first step", "first step, compiling"), strict=True):
         print(f"{title}: {step(network, pixels):.1f} s", flush=True)
     times = [[step(network, pixels) for network in networks] for _ in range(TURNS + 1)][1:]

@@ -1,18 +1,11 @@
-"""torch.compile, for those who ask for it: on a CPU it does not pay (docs/training.md)."""
+"""What torch.compile cannot do, in a line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
-
 from edge.contract.errors import UsageError
 
 _COMPILERS = ("torch._dynamo", "torch._inductor", "triton")
-
-
-def compile_network(network: nn.Module) -> None:
-    """In place, at the first step: names of weights and copies of the network stay plain."""
-    network.compile()
 
 
 @contextmanager

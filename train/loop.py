@@ -23,7 +23,6 @@ from edge.contract.errors import GateError, UsageError
 from edge.contract.files import write_whole
 from edge.contract.spec import ModelSpec
 from train.checkpoint import EpochMetrics, State, read_checkpoint, write_checkpoint
-from train.compiler import compile_network
 from train.data import DataSet, Progress
 from train.epoch import Diverged, train_epoch
 from train.freeze import freeze, layer_shares
@@ -82,7 +81,7 @@ def train(
     def start() -> State:
         state = _start(data, recipe, folder, where, began, pieces, group)
         if compiled:
-            compile_network(state.network)
+            state.network.compile()  # at the first step; names of weights and copies of the network stay plain
         return state
 
     state = start()
