@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.tasks import Floats, Part, Task
 from edge.base import encode, evened_rows
 from edge.head import even, softmax
-from edge.ridge import leverage
+from edge.leverage import leverage
 from edge.solve import solve
 from edge.unknown import unlikeness
 
@@ -83,7 +83,7 @@ def _ones(x: Floats) -> Values:
 
 def _leverage(task: Task, x: Floats) -> Values:
     rows = evened_rows(encode(x, task.base.step), task.base.step)
-    return np.asarray(leverage(task.base.inverse, rows))
+    return np.asarray(leverage(task.base.directions, task.base.rest, rows.astype(np.float32)))
 
 
 def _moments(rows: Part) -> tuple[Values, Values, Values]:

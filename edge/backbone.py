@@ -12,11 +12,11 @@ from edge.contract.spec import ModelSpec
 from edge.deep import Deep, TunedEngine, open_deep
 from edge.engine import Engine, run_in_batches
 from edge.head import even
+from edge.leverage import leverage
 from edge.look import Look, apply_table
 from edge.opening import OpeningEngine
 from edge.optimized import open_certified
 from edge.release import Release
-from edge.ridge import leverage
 
 
 class Backbone(NamedTuple):
@@ -98,7 +98,8 @@ def strangeness(backbone: Backbone, features: np.ndarray) -> np.ndarray:
     It knows nothing of what was taught, so that what a picture is seen through never changes by a lesson.
     """
     rows = np.concatenate([even(features), np.ones((len(features), 1), np.float32)], axis=1)
-    return leverage(backbone.base.inverse, rows) / np.median(backbone.base.choose_leverage)
+    base = backbone.base
+    return leverage(base.directions, base.rest, rows) / np.median(base.choose_leverage)
 
 
 def codes_of(backbone: Backbone, pixels: np.ndarray, look: Look) -> np.ndarray:

@@ -13,7 +13,8 @@ from edge.contract.errors import FormatError, InputError
 from edge.contract.files import write_whole
 from edge.contract.spec import ModelSpec
 from edge.head import Head, even
-from edge.ridge import invert, leverage
+from edge.leverage import DIRECTIONS, leverage, principal
+from edge.ridge import invert
 
 SAMPLE_BYTES = 2 << 20  # of codes in each of the two samples
 SAMPLE_ROWS = 200  # a class
@@ -37,10 +38,12 @@ class Base(NamedTuple):
     bias: np.ndarray  # (C,) float32
     step: np.ndarray  # (D,) float32 above 0: an evened feature is about its code times its step
     inverse: np.ndarray  # (D + 1, D + 1) float32: of the sum over classes of the mean of z z^T, with the penalty
+    directions: np.ndarray  # (D + 1, K) float32 and
+    rest: np.ndarray  # () float32: of the same sum, what edge.leverage makes of it, K at most DIRECTIONS
     solution: np.ndarray  # (D + 1, C) float64: the scores of a row z are z @ solution
     choose_codes: np.ndarray  # (M, D) int8: not in the sums; the board's choices rest on them
     choose_targets: np.ndarray  # (M,) int64
-    choose_leverage: np.ndarray  # (M,) float32: z^T inverse z
+    choose_leverage: np.ndarray  # (M,) float32: how far each is from the sum, by edge.leverage
     report_codes: np.ndarray  # (R, D) int8: not in the sums, and no choice touches them, so verdicts rest on them
     report_targets: np.ndarray  # (R,) int64
     report_answers: np.ndarray  # (R,) int64: what the network's own classifier says of them
@@ -64,17 +67,19 @@ def make_base(train: Rows, choose: Rows, report: Rows, weights: np.ndarray, bias
     choose_codes = encode(choose.features[chosen], step)
     choose_targets = np.asarray(choose.targets)[chosen].astype(np.int64)
     solution = _solve_with_best_penalty(gram, moments, choose_codes, choose_targets, step)
+    directions, rest = principal(gram)
     invert(gram)
-    inverse = gram.astype(np.float32)
     return Base(
         weights=weights,
         bias=bias,
         step=step,
-        inverse=inverse,
+        inverse=gram.astype(np.float32),
+        directions=directions,
+        rest=rest,
         solution=solution,
         choose_codes=choose_codes,
         choose_targets=choose_targets,
-        choose_leverage=_leverage(inverse, choose_codes, step),
+        choose_leverage=_leverage(directions, rest, choose_codes, step),
         report_codes=encode(report.features[reported], step),
         report_targets=np.asarray(report.targets)[reported].astype(np.int64),
         report_answers=(np.dot(report.features[reported], weights) + bias).argmax(axis=1).astype(np.int64),
@@ -136,10 +141,10 @@ def _solve_with_best_penalty(
     return best
 
 
-def _leverage(inverse: np.ndarray, codes: np.ndarray, step: np.ndarray) -> np.ndarray:
+def _leverage(directions: np.ndarray, rest: np.ndarray, codes: np.ndarray, step: np.ndarray) -> np.ndarray:
     return np.concatenate(
         [
-            leverage(inverse, evened_rows(codes[i : i + BATCH], step).astype(np.float32))
+            leverage(directions, rest, evened_rows(codes[i : i + BATCH], step).astype(np.float32))
             for i in range(0, len(codes), BATCH)
         ]
     )
@@ -233,7 +238,11 @@ def parse_base(content: BinaryIO, name: str, spec: ModelSpec) -> Base:
     except Exception as error:  # noqa: BLE001  numpy and zipfile raise a dozen kinds for a damaged file
         raise _bad(name, str(error).split("\n")[0], "a head.npz that edgewise wrote") from None
     if set(arrays) != set(Base._fields):
-        raise _bad(name, "it holds " + ", ".join(sorted(arrays)), ", ".join(Base._fields))
+        raise FormatError(
+            "{}: it holds {}".format(name, ", ".join(sorted(arrays))),
+            ", ".join(Base._fields),
+            "another version of edgewise wrote it: quantize the run again",
+        )
     base = Base(**arrays)
     _check(name, base, spec.features, spec.classes)
     return base
@@ -246,6 +255,8 @@ def _check(path: str, base: Base, features: int, classes: int) -> None:
         "bias": (np.float32, (classes,)),
         "step": (np.float32, (features,)),
         "inverse": (np.float32, (features + 1, features + 1)),
+        "directions": (np.float32, (features + 1, min(features + 1, DIRECTIONS))),
+        "rest": (np.float32, ()),
         "solution": (np.float64, (features + 1, classes)),
         "choose_codes": (np.int8, (chosen, features)),
         "choose_targets": (np.int64, (chosen,)),
@@ -262,7 +273,7 @@ def _check(path: str, base: Base, features: int, classes: int) -> None:
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise _bad(path, "{} holds a number that is not finite".format(name), "finite numbers")
-    if base.step.min() <= 0 or base.inverse.diagonal().min() <= 0:
+    if base.step.min() <= 0 or base.inverse.diagonal().min() <= 0 or base.rest <= 0:
         raise _bad(path, "a step or a variance is not above 0", "positive ones")
     for name in ("choose_targets", "report_targets", "report_answers"):
         targets = getattr(base, name)

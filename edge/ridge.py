@@ -51,11 +51,6 @@ def invert(gram: np.ndarray) -> None:
         gram[its, its] = pivot
 
 
-def leverage(inverse: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """rows: (N, D + 1). Returns (N,): z^T inverse z, how far a row is from what the gram was made of."""
-    return np.einsum("ij,ij->i", np.dot(rows, inverse), rows)
-
-
 def known(inverse: np.ndarray, solution: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> Known:
     """inverse: (D + 1, D + 1), of a penalised gram; solution: (D + 1, C); rows: (N, D + 1), wanted: (N, C).
 

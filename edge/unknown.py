@@ -1,9 +1,9 @@
 """How unlike everything known a picture is: far from what was learnt, and like no class.
 
-Two numbers that the ridge solution has anyway: the leverage z^T inverse z of a row, which is the variance of its scores
-had they been drawn from a Gaussian process, and its highest score. Each is taken in deviations of the `choose` sample,
-and they are added. Rows have length 1 (edge.head.even), without which leverage tells little (Mahalanobis++,
-arXiv 2505.18032). docs/learning.md has the other scores that were tried.
+Two numbers: the leverage of a row (edge/leverage.py), about the variance of its scores had they been drawn from a
+Gaussian process, and its highest score. Each is taken in deviations of the `choose` sample, and they are added. Rows
+have length 1 (edge.head.even), without which leverage tells little (Mahalanobis++, arXiv 2505.18032). docs/learning.md
+has the other scores that were tried.
 """
 
 from typing import NamedTuple, Tuple
@@ -11,7 +11,8 @@ from typing import NamedTuple, Tuple
 import numpy as np
 
 from edge.base import Base, evened_product
-from edge.ridge import Fit, Known, leverage
+from edge.leverage import leverage
+from edge.ridge import Fit, Known
 
 FALSE_ALARMS = 0.05  # of pictures of known classes, unless another share is asked for
 
@@ -19,7 +20,8 @@ FALSE_ALARMS = 0.05  # of pictures of known classes, unless another share is ask
 class Unlikeness(NamedTuple):
     """After n examples. Made anew by every pass, since a class that was taught is unknown no longer."""
 
-    inverse: np.ndarray  # (D + 1, D + 1) float32, of the base: read for every frame
+    directions: np.ndarray  # (D + 1, K) float32, of the base, as is
+    rest: np.ndarray  # () float32: both are read for every frame
     spread: np.ndarray  # (D + 1, n) of the examples
     middle: np.ndarray  # (n, n)
     solution: np.ndarray  # (D + 1, C), offsets included
@@ -32,14 +34,16 @@ def make_unlikeness(base: Base, taught: Known, fit: Fit, solution: np.ndarray) -
     """solution: (D + 1, C) of `fit` with the offsets."""
     far = np.sqrt(_left(base.choose_leverage, evened_product(base.choose_codes, base.step, taught.spread), fit.middle))
     sure = evened_product(base.choose_codes, base.step, solution).max(axis=1)
-    found = Unlikeness(base.inverse, taught.spread, fit.middle, solution, _spread(far), _spread(sure), np.empty(0))
+    found = Unlikeness(
+        base.directions, base.rest, taught.spread, fit.middle, solution, _spread(far), _spread(sure), np.empty(0)
+    )
     return found._replace(ordinary=np.sort(_sum(found, far, sure)))
 
 
 def unlikeness(known: Unlikeness, evened: np.ndarray) -> np.ndarray:
     """evened: (N, D) float32 as edge.head.even gives them. Returns (N,) float64, higher for what is less known."""
     rows = np.concatenate([evened, np.ones((len(evened), 1), np.float32)], axis=1)
-    left = leverage(known.inverse, rows)
+    left = leverage(known.directions, known.rest, rows)
     if len(known.middle):  # else there is nothing to take off, and that costs each frame a quarter of this
         left = _left(left, np.dot(rows, known.spread), known.middle)
     return _sum(known, np.sqrt(np.maximum(left, 0.0)), np.dot(rows, known.solution).max(axis=1))

@@ -7,8 +7,8 @@ from glyph_world import KNOWN, draw, known_letters
 from edge.base import encode, evened_rows
 from edge.classifier import Classifier
 from edge.head import even
+from edge.leverage import leverage
 from edge.recall import recall
-from edge.ridge import leverage
 from edge.rows import NewExample
 from edge.solve import solve
 from edge.store import open_store
@@ -48,10 +48,10 @@ def test_the_leverage_after_teaching_is_that_of_the_sums_with_the_examples(backb
     known = solve(backbone.base, KNOWN, {"Z": codes}).unlikeness
     rows = evened_rows(codes, backbone.base.step)
     system = np.linalg.inv(backbone.base.inverse.astype(np.float64)) + np.dot(rows.T, rows) / 5
-    seen = np.concatenate([even(_features(backbone, "Z", 9, 4)), np.ones((9, 1))], axis=1)
+    seen = np.concatenate([even(_features(backbone, "Z", 9, 4)), np.ones((9, 1), np.float32)], axis=1)
     product = np.dot(seen, known.spread)
-    found = leverage(known.inverse, seen) - np.einsum("ij,jk,ik->i", product, known.middle, product)
-    assert np.allclose(found, leverage(np.linalg.inv(system), seen), rtol=1e-3)
+    found = leverage(known.directions, known.rest, seen) - np.einsum("ij,jk,ik->i", product, known.middle, product)
+    assert np.allclose(found, np.einsum("ij,jk,ik->i", seen, np.linalg.inv(system), seen), rtol=1e-3)
 
 
 def test_the_threshold_lets_through_the_share_of_the_sample_that_was_asked_for(backbone):
