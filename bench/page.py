@@ -69,9 +69,11 @@ def viewers_row(root: Path, times: PageTimes, command: str, progress: Progress) 
                 together.append(running.count(times.seconds) / times.seconds)
                 shown = (pictures() - before) / times.seconds / VIEWERS
             progress("page", turn + 1, times.rounds)
-    slower = 100 * (1 - statistics.median(two / one for one, two in zip(alone, together, strict=True)))
+    slowed = [100 * (1 - two / one) for one, two in zip(alone, together, strict=True)]
+    slower = statistics.median(slowed)
     must, holds = at_most(_MOST_SLOWER_PERCENT, slower)
     about: dict[str, float | str] = {
+        "of the rounds, %": ", ".join(f"{each:.1f}" for each in sorted(slowed)),
         "frames a second without": statistics.median(alone),
         "with": statistics.median(together),
         "pictures a second for each viewer": shown,
