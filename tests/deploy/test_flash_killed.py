@@ -48,7 +48,8 @@ def test_an_install_killed_at_its_renames_leaves_a_whole_good_release(tmp_path: 
     if traced(whole, two, tmp_path / "log") != 0:
         pytest.skip("strace may not trace here")
     assert status(f"local:{whole}").current != release
-    lines = [line for line in (tmp_path / "log").read_text().splitlines() if "rename" in line and "resumed>" not in line]
+    log = (tmp_path / "log").read_text().splitlines()
+    lines = [line for line in log if "rename" in line and "resumed>" not in line]
     install = lines[-1].split()[0]  # strace counts a process's calls by themselves, and the golden one's are others
     calls = [line for line in lines if line.split()[0] == install]
     bytecode = [number for number, line in enumerate(calls, 1) if "__pycache__" in line]
