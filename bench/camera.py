@@ -49,7 +49,7 @@ class Settings:
     frames: int  # of the long run
     losses: int
     rate: int = 1500  # frames a second of the long run's camera
-    page: PageTimes = PageTimes(rounds=11, seconds=5.0)  # noqa: RUF009  frozen
+    page: PageTimes = PageTimes(rounds=100, seconds=0.5)  # noqa: RUF009  frozen
 
 
 FULL = Settings(film_frames=150, rounds=5, age_seconds=60, starts=11, returns=5, frames=200_000, losses=100)
@@ -61,7 +61,7 @@ QUICK = Settings(
     returns=2,
     frames=4_000,
     losses=4,
-    page=PageTimes(rounds=1, seconds=3.0),
+    page=PageTimes(rounds=8, seconds=0.5),
 )
 
 
