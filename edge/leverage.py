@@ -10,7 +10,7 @@ from typing import Tuple
 import numpy as np
 
 DIRECTIONS = 128
-_ROUNDS = 3  # of subspace iteration, which leaves less of the other directions with each
+_ROUNDS = 5  # of subspace iteration, which leaves less of the other directions with each
 
 
 def principal(gram: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
