@@ -49,7 +49,7 @@ class Settings:
     frames: int  # of the long run
     losses: int
     rate: int = 1500  # frames a second of the long run's camera
-    page: PageTimes = PageTimes(rounds=100, seconds=0.5)  # noqa: RUF009  frozen
+    page: PageTimes = PageTimes(rounds=60, seconds=1.0)  # noqa: RUF009  frozen
 
 
 FULL = Settings(film_frames=150, rounds=5, age_seconds=60, starts=11, returns=5, frames=200_000, losses=100)
